@@ -1,0 +1,1 @@
+"""Mail as pure values: no I/O, no threads, no clock."""

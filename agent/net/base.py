@@ -1,0 +1,206 @@
+"""What an incoming backend and an outgoing transport promise, in the agent's own words.
+
+Every method blocks and belongs to the one thread that owns the connection. UIDs only: sequence
+numbers never leave the module that speaks the protocol. All raise NetworkError (AuthError,
+TLSError, Refused) and nothing else for what the server or the network does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+ROLES = ("inbox", "sent", "drafts", "trash", "archive", "junk", "all", "flagged")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderInfo:
+    """A folder as the server lists it; `role` is one of ROLES or empty."""
+
+    name: str
+    delimiter: str | None = "/"
+    role: str = ""
+    selectable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FolderState:
+    """What SELECT or STATUS tells; None means that the server did not say."""
+
+    uidvalidity: int
+    uidnext: int | None
+    exists: int
+    modseq: int | None = None
+    keywords: bool = False  # new keywords may be stored (PERMANENTFLAGS has \*)
+    changes: Changes | None = None  # with QRESYNC: what happened since the given modseq
+
+
+@dataclass(frozen=True, slots=True)
+class FlagState:
+    """The flags of one message as the server has them; `bits` and `tags` as in mail.flags."""
+
+    uid: int
+    bits: int
+    tags: frozenset[str] = frozenset()
+    modseq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Flag changes and removals in the selected folder since a known moment."""
+
+    flags: tuple[FlagState, ...] = ()
+    vanished: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One message from the wire.
+
+    `header` holds the header fields of a listing, `raw` the whole message in the bytes of the
+    server. Either is None when it was not asked for. A body shorter than `size` announces never
+    arrives here: the backend raises instead.
+    """
+
+    uid: int
+    bits: int
+    tags: frozenset[str]
+    received: int  # INTERNALDATE, seconds since 1970
+    size: int  # RFC822.SIZE, octets
+    header: bytes | None = None
+    raw: bytes | None = None
+    modseq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What came unasked while the connection rested: anything new, any flags, any removals."""
+
+    arrivals: bool = False
+    flags: bool = False
+    removals: bool = False
+    woken: bool = False  # the wake socket was written to
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where messages went: old UID -> new UID; empty when the server does not tell (no UIDPLUS)."""
+
+    uidvalidity: int | None = None
+    uids: dict[int, int] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """One connection to a store of mail. `select` comes before everything about messages."""
+
+    @property
+    def selected(self) -> str | None:
+        """The selected folder."""
+
+    @property
+    def can_idle(self) -> bool:
+        """Whether `rest` is told of changes by the server."""
+
+    def connect(self) -> None:
+        """Connect, secure and log in."""
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
+
+    def folders(self) -> list[FolderInfo]:
+        """List all folders."""
+
+    def status(self, folder: str) -> FolderState:
+        """Ask for the state of a folder that need not be selected."""
+
+    def select(self, folder: str, *, since: tuple[int, int] | None = None) -> FolderState:
+        """Select a folder; `since` is (uidvalidity, modseq) for servers with QRESYNC."""
+
+    def flags(self, uids: str = "1:*", *, changed_since: int | None = None) -> Iterator[FlagState]:
+        """Fetch flags of a UID set such as `1:*` or `3:9,12`."""
+
+    def headers(self, uids: str) -> Iterator[Fetched]:
+        """Fetch listing headers, flags, date and size, in the server's order."""
+
+    def messages(self, uids: str) -> Iterator[Fetched]:
+        """Fetch whole messages (PEEK: nothing is marked read)."""
+
+    def uids(self, criteria: str = "ALL") -> list[int]:
+        """Run UID SEARCH with criteria that are plain ASCII words of ours."""
+
+    def search(self, criteria: Sequence[str | bytes]) -> list[int]:
+        """Run UID SEARCH CHARSET UTF-8 with user text given as bytes."""
+
+    def find_message_id(self, message_id: str) -> list[int]:
+        """Return the UIDs whose Message-ID header contains `message_id` (with no brackets)."""
+
+    def change_flags(
+        self, uids: str, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> None:
+        """Add and remove wire words (mail.flags.to_wire) on a UID set."""
+
+    def move(self, uids: str, folder: str) -> Moved:
+        """Move messages (RFC 6851), else COPY, verify, \\Deleted, UID EXPUNGE; never a plain EXPUNGE."""
+
+    def copy(self, uids: str, folder: str) -> Moved:
+        """Copy messages."""
+
+    def append(
+        self, folder: str, raw: bytes, flags: Sequence[str] = (), received: int | None = None
+    ) -> tuple[int, int] | None:
+        """Append a message; return (uidvalidity, uid) when the server tells (UIDPLUS)."""
+
+    def expunge(self, uids: str) -> None:
+        """Remove messages for good: \\Deleted and UID EXPUNGE; raises Refused without UIDPLUS."""
+
+    def create_folder(self, name: str) -> None:
+        """Create and subscribe a folder."""
+
+    def rename_folder(self, name: str, new: str) -> None:
+        """Rename a folder."""
+
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder and what is in it."""
+
+    def rest(self, timeout_s: float, wake_fd: int) -> Pushed:
+        """Wait for the server (IDLE in the selected folder), the timeout, or a byte on wake_fd."""
+
+    def noop(self) -> Pushed:
+        """Ask whether anything happened in the selected folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who a message goes to on the wire; an empty sender is the null return path."""
+
+    sender: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the server said to an accepted message; `refused` are recipients it turned down."""
+
+    response: str
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+class Transport(Protocol):
+    """A way out for mail."""
+
+    def connect(self) -> None:
+        """Connect, secure and log in."""
+
+    def send(
+        self, envelope: Envelope, data: bytes, before_end: Callable[[], None]
+    ) -> Receipt:
+        """Send one message.
+
+        `before_end` is called after all of the message but before the final dot has left: what it
+        commits tells a message that may have been sent from one that cannot have been. An error
+        before it means not sent; a NetworkError (not Refused) after it means uncertain.
+        """
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
