@@ -1,23 +1,35 @@
-"""Fixtures for every test: real servers to talk to."""
+"""Fixtures for every test: real servers, broken lines, and the rules that always hold."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.harness import corpora as corpora_beside
 from tests.harness import dovecot as dovecot_server
+from tests.harness.certificates import Authority
 from tests.harness.dovecot import Dovecot
+from tests.harness.proxy import Proxy
+from tests.harness.sink import Sink
+
+pytest_plugins = ["pytester", "tests.harness.always_on"]
+
+# Read now: tests run without the caller's AGENT_ variables.
+REQUIRE_DOVECOT = os.environ.get("AGENT_REQUIRE_DOVECOT") == "1"
 
 
 @pytest.fixture(scope="session")
 def dovecot() -> Iterator[Dovecot]:
     """A running Dovecot, one per test process; without it the test is skipped, or fails in CI."""
     reason = dovecot_server.why_missing()
-    if reason and os.environ.get("AGENT_REQUIRE_DOVECOT") == "1":
-        pytest.fail(f"AGENT_REQUIRE_DOVECOT=1, but: {reason}")
+    if reason and REQUIRE_DOVECOT:
+        pytest.fail(f"AGENT_REQUIRE_DOVECOT=1, but: {reason}", pytrace=False)
     if reason:
         pytest.skip(reason)
     with dovecot_server.running() as server:
@@ -28,3 +40,51 @@ def dovecot() -> Iterator[Dovecot]:
 def user() -> str:
     """A user name on the Dovecot that no other test has; its mailbox is empty."""
     return f"user{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority for servers of ours."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def start_sink() -> Iterator[Callable[..., Sink]]:
+    """Start SMTP sinks: `start_sink(security="starttls", context=..., accounts={...})`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**options: Any) -> Sink:
+            server = Sink(**options)
+            server.start()
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def sink(start_sink: Callable[..., Sink]) -> Sink:
+    """An SMTP sink without encryption that takes everything."""
+    return start_sink()
+
+
+@pytest.fixture
+def start_proxy() -> Iterator[Callable[[int], Proxy]]:
+    """Start fault-injecting proxies: `start_proxy(dovecot.ports["imap"])`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(port: int) -> Proxy:
+            proxy = Proxy(port)
+            proxy.start()
+            stack.callback(proxy.stop)
+            return proxy
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of real messages; the test is skipped where it is absent."""
+    if reason := corpora_beside.why_missing():
+        pytest.skip(reason)
+    return corpora_beside.CORPORA

@@ -1,4 +1,4 @@
-"""The ground the other tests stand on holds: each part is tried against the thing it is for."""
+"""The Dovecot fixture gives what tests of the wire ask of it."""
 
 from __future__ import annotations
 
