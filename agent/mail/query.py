@@ -11,7 +11,7 @@ All of it is pure and may run on any thread.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -40,7 +40,9 @@ DATE_FIELDS = ("date", "received")
 OPERATORS = ("AND", "OR", "NOT")
 # What may stand in a value without quotes.
 _PLAIN = re.compile(r'[^\s()"\\*:-][^\s()"\\*:]*')
-_PLAIN_VALUE = re.compile(r'[^\s()"\\]+')
+_PLAIN_VALUE = re.compile(r'[^\s()"\\*]+')
+# The first and the last second that can be written as a date.
+_EARLIEST, _LATEST = -62135596800, 253402300799
 _UNITS = ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "k"))
 
 
@@ -123,7 +125,7 @@ class Words(Node):
     def __str__(self) -> str:
         prefix = "" if self.field == "any" else f"{self.field}:"
         star = "*" if self.kind == "prefix" else ""
-        plain = _PLAIN.fullmatch(self.text) and self.text.upper() not in OPERATORS
+        plain = _PLAIN.fullmatch(self.text) and self.text not in OPERATORS
         return f"{prefix}{self.text if plain else _quoted(self.text)}{star}"
 
 
@@ -248,8 +250,11 @@ class Size(Node):
     smaller: int | None = None
 
     def __str__(self) -> str:
-        sides = (("larger", self.larger), ("smaller", self.smaller))
-        return " ".join(f"{side}:{_octets(limit)}" for side, limit in sides if limit is not None) or "*"
+        if self.smaller is None and self.larger is not None:
+            return f"larger:{_octets(self.larger)}"
+        if self.larger is None and self.smaller is not None:
+            return f"smaller:{_octets(self.smaller)}"
+        return f"size:{_octets(self.larger)}..{_octets(self.smaller)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,14 +309,21 @@ def none_of(item: Node) -> Node:
     return item.item if isinstance(item, Not) else Not(item)
 
 
+def walk(node: Node) -> Iterator[Node]:
+    """Yield the node and all nodes inside it, outermost first."""
+    yield node
+    items = node.items if isinstance(node, And | Or) else (node.item,) if isinstance(node, Not) else ()
+    for item in items:
+        yield from walk(item)
+
+
 def _one_or(join: type[And] | type[Or], items: tuple[Node, ...], none: Node) -> Node:
     return join(items) if len(items) > 1 else items[0] if items else none
 
 
 def _inner(item: Node) -> str:
     """Write a node as an operand of another one."""
-    sides = isinstance(item, Size) and item.larger is not None and item.smaller is not None
-    return f"({item})" if sides or isinstance(item, And | Or) else str(item)
+    return f"({item})" if isinstance(item, And | Or) else str(item)
 
 
 def _check(what: str, name: str, known: tuple[str, ...]) -> None:
@@ -334,10 +346,13 @@ def _moment(at: int | None) -> str:
     """Write a point in time so that it can be read back in any time zone."""
     if at is None:
         return ""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    day = datetime.fromtimestamp(min(max(at, _EARLIEST), _LATEST), UTC)
+    return day.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _octets(count: int) -> str:
+def _octets(count: int | None) -> str:
+    if count is None:
+        return ""
     for unit, letter in _UNITS:
         if count and count % unit == 0:
             return f"{count // unit}{letter}"
