@@ -3,7 +3,8 @@
 AgentError
 ├── ConfigError          config.yaml or init.py is wrong; the text says where and what to write
 ├── CommandError         an expected failure of something the user asked for: one line, no traceback
-│   └── QueryError       a search query that cannot be read; knows the position
+│   ├── QueryError       a search query that cannot be read; knows the position
+│   └── NotFound         a name that nothing has; also a KeyError
 ├── NetworkError         the wire failed; trying again later may help
 │   ├── AuthError        the server refuses the login; trying again does not help
 │   ├── TLSError         no trustworthy encryption; nothing was sent
@@ -43,6 +44,12 @@ class QueryError(CommandError):
         super().__init__(f"{message}\n  {query}\n  {' ' * position}^")
         self.query = query
         self.position = position
+
+
+class NotFound(CommandError, KeyError):
+    """Nothing has this name."""
+
+    __str__ = Exception.__str__  # KeyError would show the repr
 
 
 class NetworkError(AgentError):

@@ -41,3 +41,9 @@ def ensure_may_wait(what: str) -> None:
     """Raise WouldDeadlock when the running thread may not wait for `what`."""
     if not may_wait():
         raise WouldDeadlock(f"cannot wait for {what} on the {current()!r} thread; use a hook or a callback")
+
+
+def ensure_may_commit() -> None:
+    """Raise WouldDeadlock when the running thread may not wait for a commit either: the screen, the store."""
+    if current() in ("ui", "store"):
+        raise WouldDeadlock(f"cannot wait for a commit on the {current()!r} thread")

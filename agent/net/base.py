@@ -11,7 +11,41 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent.errors import NetworkError, Refused
+
 ROLES = ("inbox", "sent", "drafts", "trash", "archive", "junk", "all", "flagged")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to connect and how; secrets are handed over separately, when they are needed."""
+
+    host: str
+    port: int
+    security: str = "tls"  # tls | starttls | none
+    user: str = ""
+    ca: str = ""  # a file with the only issuers to trust; empty: the system's
+    insecure: bool = False  # allow security none to another machine
+    auth: str = "password"  # password | oauth2 | none
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class ShortBody(NetworkError):
+    """Messages arrived with fewer octets than their RFC822.SIZE; `uids` names them, `sizes` both counts.
+
+    Raised after all others of the same FETCH were handed out; the connection is still good.
+    """
+
+    def __init__(self, message: str, sizes: dict[int, tuple[int, int]]) -> None:
+        super().__init__(message)
+        self.sizes = sizes  # uid -> (received, announced)
+        self.uids = tuple(sizes)
+
+
+class SenderRefused(Refused):
+    """The return path was refused, before any recipient was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +67,7 @@ class FolderState:
     exists: int
     modseq: int | None = None
     keywords: bool = False  # new keywords may be stored (PERMANENTFLAGS has \*)
+    writable: bool = True
     changes: Changes | None = None  # with QRESYNC: what happened since the given modseq
 
 
@@ -89,6 +124,7 @@ class Moved:
 
     uidvalidity: int | None = None
     uids: dict[int, int] = field(default_factory=dict)
+    left: bool = False  # without UIDPLUS: the originals are still there, marked \Deleted
 
 
 class Backend(Protocol):
@@ -126,6 +162,9 @@ class Backend(Protocol):
     def messages(self, uids: str) -> Iterator[Fetched]:
         """Fetch whole messages (PEEK: nothing is marked read)."""
 
+    def heads(self, uids: str, octets: int) -> Iterator[Fetched]:
+        """Fetch the first octets of messages (BODY.PEEK[]<0.n>); `raw` is shorter than `size` says."""
+
     def uids(self, criteria: str = "ALL") -> list[int]:
         """Run UID SEARCH with criteria that are plain ASCII words of ours."""
 
@@ -135,9 +174,7 @@ class Backend(Protocol):
     def find_message_id(self, message_id: str) -> list[int]:
         """Return the UIDs whose Message-ID header contains `message_id` (with no brackets)."""
 
-    def change_flags(
-        self, uids: str, add: Sequence[str] = (), remove: Sequence[str] = ()
-    ) -> None:
+    def change_flags(self, uids: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
         """Add and remove wire words (mail.flags.to_wire) on a UID set."""
 
     def move(self, uids: str, folder: str) -> Moved:
@@ -180,7 +217,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the server said to an accepted message; `refused` are recipients it turned down."""
+    """What the server said to an accepted message.
+
+    `refused` are recipients it turned down, with its reply: `450 ...` may pass, `550 ...` is final.
+    """
 
     response: str
     refused: dict[str, str] = field(default_factory=dict)
@@ -192,9 +232,7 @@ class Transport(Protocol):
     def connect(self) -> None:
         """Connect, secure and log in."""
 
-    def send(
-        self, envelope: Envelope, data: bytes, before_end: Callable[[], None]
-    ) -> Receipt:
+    def send(self, envelope: Envelope, data: bytes, before_end: Callable[[], None]) -> Receipt:
         """Send one message.
 
         `before_end` is called after all of the message but before the final dot has left: what it

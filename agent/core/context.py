@@ -1,0 +1,57 @@
+"""What the live objects of one agent share. Built by app.py, held by every live object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from agent import threads
+from agent.clock import Clock
+from agent.store.db import Store, Transaction
+
+if TYPE_CHECKING:
+    from agent.core.account import Accounts
+    from agent.core.bus import Bus
+    from agent.core.commands import Commands
+    from agent.core.hooks import Hooks
+    from agent.core.keymap import Keymap
+    from agent.core.options import Options
+    from agent.core.rules import Rules
+    from agent.core.timers import Timers
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Context:
+    """The store, the clock and the registries of one agent."""
+
+    store: Store
+    clock: Clock
+    accounts: Accounts
+    bus: Bus
+    hooks: Hooks
+    rules: Rules
+    timers: Timers
+    commands: Commands
+    keymap: Keymap
+    options: Options
+    problems: list[str] = field(default_factory=list)  # what went wrong while loading, for the user
+
+    def submit(
+        self, work: Callable[[Transaction], T], *, durable: bool = False, bulk: bool = False
+    ) -> Future[T]:
+        """Queue a transaction; raises Abandoned in a handler that was given up on."""
+        self.bus.ensure_served()
+        return self.store.write(work, durable=durable, bulk=bulk)
+
+    def commit(self, work: Callable[[Transaction], T], *, durable: bool = False) -> T:
+        """Run a transaction and wait for it; raises WouldDeadlock on the ui and store threads."""
+        threads.ensure_may_commit()
+        return self.submit(work, durable=durable).result()
+
+    def read(self, look: Callable[..., T], *args: object) -> T:
+        """Call a reading function of the store on this thread's connection."""
+        return look(self.store.reader, *args)

@@ -1,0 +1,126 @@
+"""Job: what every verb returns. It lives in the store, so any process may wait for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from agent import threads
+from agent.errors import CommandError
+from agent.mail.safe import safe
+from agent.store import journal
+
+if TYPE_CHECKING:
+    from agent.core.context import Context
+    from agent.store.db import Transaction
+
+_WAITING = {"queued": "syncing", "running": "running"}
+
+
+class Job:
+    """Something that was asked for: done, on its way, waiting for the network, or failed."""
+
+    def __init__(self, context: Context, label: str, made: Future[int]) -> None:
+        self._context = context
+        self._label = label
+        self._made = made
+
+    @classmethod
+    def of_row(cls, context: Context, job: int) -> Job:
+        """Return the job with an id of the store."""
+        made: Future[int] = Future()
+        made.set_result(job)
+        row = context.read(journal.get_job, job)
+        return cls(context, row["label"] if row else "", made)
+
+    @property
+    def id(self) -> int | None:
+        """The number of the job; None for the instant until it is committed."""
+        if self._made.done() and self._made.exception() is None:
+            return self._made.result()
+        return None
+
+    @property
+    def label(self) -> str:
+        """What it does, in words: `archived 3 messages`."""
+        row = self._row()
+        return safe(row["label"] if row else self._label)
+
+    @property
+    def state(self) -> str:
+        """One of queued running done failed cancelled."""
+        if self._made.done() and self._made.exception() is not None:
+            return "failed"
+        row = self._row()
+        return str(row["state"]) if row else ("queued" if self.id is None else "done")
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state in ("done", "failed", "cancelled")
+
+    @property
+    def error(self) -> str:
+        """Why it failed; empty when it did not."""
+        if self._made.done() and (raised := self._made.exception()) is not None:
+            return safe(str(raised))
+        row = self._row()
+        return safe(row["error"]) if row else ""
+
+    @property
+    def progress(self) -> float | None:
+        """How much of it is done, from 0 to 1; None when that is not known."""
+        row = self._row()
+        return row["progress"] / row["total"] if row and row["total"] else None
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Block until it has ended, at most `timeout` seconds; Ctrl-C stops the waiting, not the job.
+
+        Raises CommandError when it failed, TimeoutError when the time is up.
+        """
+        threads.ensure_may_wait(f"the job {self._label!r}")
+        self._made.result(timeout)
+        if not self._context.store.wait_until(lambda: self.done, timeout):
+            raise TimeoutError(f"{self.label}: still {self.state} after {timeout} s")
+        if self.state == "failed":
+            raise CommandError(f"{self.label}: {self.error}")
+        return self
+
+    def cancel(self) -> None:
+        """Take back what has not gone to the wire yet."""
+        if (job := self.id) is not None:
+            now = self._context.clock.now()
+            self._context.submit(lambda tx: journal.cancel(tx, job, now))
+
+    def _row(self) -> sqlite3.Row | None:
+        job = self.id
+        return None if job is None else self._context.read(journal.get_job, job)
+
+    def __repr__(self) -> str:
+        state = self.state
+        detail = f": {self.error}" if state == "failed" else ""
+        return f"<{self.label} · {_WAITING.get(state, state)}{detail}>"
+
+
+def submit(context: Context, label: str, work: Callable[[Transaction], int]) -> Job:
+    """Run a transaction that makes a job; threads that may wait see its effect when this returns.
+
+    Intents survive a power cut: the commit waits for the disk.
+    """
+    made = context.submit(work, durable=True)
+    if threads.may_wait():
+        made.result()
+    return Job(context, label, made)
+
+
+def request(context: Context, account: int, kind: str, label: str, **args: Any) -> Job:
+    """Ask the owner of an account's wire for something."""
+    now = context.clock.now()
+    made = context.submit(
+        lambda tx: journal.add_job(tx, kind, label, now, account=account, args=args), durable=False
+    )
+    if threads.may_wait():
+        made.result()
+    return Job(context, label, made)

@@ -1,0 +1,148 @@
+"""Messages: a question about mail, asked anew each time it is looked at.
+
+Lazy, newest first, set-like; may span accounts. Verbs, iteration and slices first freeze the ids,
+so that `for m in inbox.unread: m.mark_read()` handles all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, overload
+
+from agent.core.message import Message
+from agent.core.verbs import Verbs
+from agent.mail import query, query_parse
+from agent.store import search
+
+if TYPE_CHECKING:
+    from agent.core.context import Context
+
+_SHOWN = 10
+
+
+class Messages(Verbs):
+    """The messages a query means."""
+
+    def __init__(self, context: Context, node: query.Node, order: str = "-date") -> None:
+        self._context = context
+        self._node = node
+        self._order = order
+
+    @property
+    def query(self) -> query.Node:
+        """The query as a tree."""
+        return self._node
+
+    # -- narrowing ---------------------------------------------------------------------------
+
+    @property
+    def unread(self) -> Messages:
+        """Those not read."""
+        return self._with(self._node & query.Is("unread"))
+
+    @property
+    def flagged(self) -> Messages:
+        """The flagged ones."""
+        return self._with(self._node & query.Is("flagged"))
+
+    def search(self, text: str = "", **keywords: Any) -> Messages:
+        """Narrow by the query language, keywords, or both; raises QueryError.
+
+        >>> inbox.search("from:bob is:unread newer:7d")
+        >>> inbox.search(from_="bob", unread=True, since="7d")
+        """
+        now = self._context.clock.now()
+        node = query_parse.parse(text, now) & query_parse.from_keywords(now, **keywords)
+        return self._with(self._node & node)
+
+    def sort(self, order: str) -> Messages:
+        """Order by date, received, size, subject or from; a leading `-` turns it round."""
+        return Messages(self._context, self._node, order)
+
+    def __and__(self, other: Messages) -> Messages:
+        return self._with(self._node & other._node)
+
+    def __or__(self, other: Messages) -> Messages:
+        return self._with(self._node | other._node)
+
+    def __sub__(self, other: Messages) -> Messages:
+        return self._with(self._node - other._node)
+
+    def freeze(self) -> Messages:
+        """Fix the messages: the result no longer changes with the mailbox."""
+        return self._with(query.Ids(tuple(self.ids())))
+
+    def _with(self, node: query.Node) -> Messages:
+        return Messages(self._context, node, self._order)
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def ids(self, limit: int = -1, offset: int = 0) -> list[int]:
+        """Return row ids in order."""
+        return self._context.read(search.ids, self._node, self._order, limit, offset)
+
+    def page(self, offset: int, limit: int) -> list[Message]:
+        """Return some messages with their rows already read: one SELECT for all."""
+        return Message.of_ids(self._context, self.ids(limit, offset))
+
+    def position(self, message: Message) -> int | None:
+        """Return where a message stands, or None when it is not here."""
+        if self._order != "-date":
+            ids = self.ids()
+            return ids.index(message._id) if message._id in ids else None
+        return self._context.read(search.position, self._node, message._id)
+
+    def count(self) -> int:
+        """Count the messages."""
+        return self._context.read(search.count, self._node)
+
+    def first(self) -> Message | None:
+        """Return the first message, the newest unless sorted otherwise."""
+        found = self.page(0, 1)
+        return found[0] if found else None
+
+    def explain(self) -> str:
+        """Tell which engine answers."""
+        return f"local index: {self._node}"
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __bool__(self) -> bool:
+        return bool(self.ids(1))
+
+    def __iter__(self) -> Iterator[Message]:
+        ids = self.ids()
+        for start in range(0, len(ids), 200):
+            yield from Message.of_ids(self._context, ids[start : start + 200])
+
+    def __contains__(self, message: object) -> bool:
+        return isinstance(message, Message) and self._context.read(search.contains, self._node, message._id)
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Message]: ...
+    def __getitem__(self, index: int | slice) -> Message | list[Message]:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(self.count())
+            return Message.of_ids(self._context, self.ids()[start:stop:step])
+        position = index if index >= 0 else self.count() + index
+        found = self.page(position, 1) if position >= 0 else []
+        if not found:
+            raise IndexError(f"there are {self.count()} messages, none at {index}")
+        return found[0]
+
+    def _chosen(self) -> list[int]:
+        return self.ids()
+
+    def __repr__(self) -> str:
+        total = self.count()
+        lines = [f"<{self._title()}: {total} message{'' if total == 1 else 's'}>"]
+        lines += [f"  {message._line()}" for message in self.page(0, _SHOWN)]
+        if total > _SHOWN:
+            lines.append(f"  … {total - _SHOWN} more")
+        return "\n".join(lines)
+
+    def _title(self) -> str:
+        return "Messages"

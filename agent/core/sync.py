@@ -1,0 +1,251 @@
+"""Bring a folder up to date: removals and flags, then arrivals, then the listing of what lay there before.
+
+Runs on the in:<account> thread. The server's state is all it writes. Our own UIDNEXT advances only
+with the commit that holds the messages below it; the base line is committed before the first FETCH.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from agent.clock import Clock
+from agent.core import bodies
+from agent.core.uidset import chunks, compress
+from agent.errors import Refused
+from agent.net.base import Backend, Fetched, FlagState, FolderState
+from agent.store import folders, state
+from agent.store.db import Store, Transaction
+from agent.store.folders import FolderRow
+from agent.store.messages import Incoming, join_tags
+
+T = TypeVar("T")
+_log = logging.getLogger("agent.sync")
+
+_FIRST_LISTING, _LISTING = 120, 2000  # messages a FETCH lists: a screen first, then in bulk
+_ROWS = 200  # listed messages in one transaction
+_ARRIVALS = 50  # new messages brought here before our UIDNEXT advances
+_NO_EVENTS = ("sent", "drafts")
+
+
+class FolderSync:
+    """One folder's way to equality with the server."""
+
+    def __init__(
+        self, store: Store, clock: Clock, backend: Backend, role: Callable[[FolderRow], str],
+        between: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._clock = clock
+        self._backend = backend
+        self._role = role
+        self._between = between  # called between commands: lets interactive work go first
+
+    def run(self, folder: int) -> int:
+        """Sync one folder; return how many messages arrived."""
+        row = folders.get(self._store.reader, folder)
+        if row is None or not row.selectable:
+            return 0
+        begun = self._clock.now()
+        server = self._select(row)
+        row = self._settle_validity(row, server)
+        if row.uidvalidity is not None and server.changes is None:
+            self._compare(row, server)
+        elif server.changes is not None:
+            self._take(row.id, server.changes.flags, server.changes.vanished)
+        arrived = self._arrivals(row, server)
+        self._backfill(row.id)
+        self._write(lambda tx: folders.progress(tx, row.id, synced=begun, modseq=server.modseq))
+        return arrived
+
+    def _select(self, row: FolderRow) -> FolderState:
+        since = None
+        if row.uidvalidity is not None and row.modseq is not None and row.backfill == 1:
+            since = (row.uidvalidity, row.modseq)
+        server = self._backend.select(row.name, since=since)
+        if server.uidnext is None:
+            # Servers that do not tell (RFC 9051 says they must): one past the highest there is.
+            highest = max(self._backend.uids(), default=0)
+            server = FolderState(
+                server.uidvalidity, highest + 1, server.exists, server.modseq, server.keywords, server.changes
+            )
+        return server
+
+    # -- UIDVALIDITY -------------------------------------------------------------------------
+
+    def _settle_validity(self, row: FolderRow, server: FolderState) -> FolderRow:
+        uidnext = server.uidnext or 1
+        if row.uidvalidity is None:
+            self._write(
+                lambda tx: folders.progress(
+                    tx, row.id, uidvalidity=server.uidvalidity, uidnext=uidnext, baseline=uidnext,
+                    backfill=uidnext, keywords=int(server.keywords),
+                )
+            )  # fmt: skip
+        elif row.uidvalidity != server.uidvalidity:
+            _log.info("%s: UIDVALIDITY changed; the messages are found again by what they are", row.name)
+            self._write(lambda tx: self._rebind(tx, row, server))
+        elif server.keywords != row.keywords:
+            self._write(lambda tx: folders.progress(tx, row.id, keywords=int(server.keywords)))
+        else:
+            return row
+        return folders.get(self._store.reader, row.id) or row
+
+    def _rebind(self, tx: Transaction, row: FolderRow, server: FolderState) -> None:
+        """List the folder anew; `place` gives the messages their new UIDs, the others are gone after it."""
+        state.unbind(tx, row.id)
+        uidnext = server.uidnext or 1
+        folders.progress(
+            tx, row.id, uidvalidity=server.uidvalidity, uidnext=uidnext, backfill=uidnext, modseq=None
+        )
+
+    # -- flags and removals ------------------------------------------------------------------
+
+    def _compare(self, row: FolderRow, server: FolderState) -> None:
+        """Find out what changed below our UIDNEXT when the server does not tell by itself."""
+        low, high = row.backfill or 1, (row.uidnext or 1) - 1
+        if high < low:
+            return
+        if server.modseq is not None and row.modseq is not None and row.backfill == 1:
+            if server.modseq == row.modseq and self._count(row.id) == server.exists:
+                return
+            changed = self._backend.flags(f"1:{high}", changed_since=row.modseq)
+            self._take(row.id, tuple(changed), ())
+            if self._count(row.id) + max(0, (server.uidnext or 1) - high - 1) == server.exists:
+                return
+            present = set(self._backend.uids(f"UID 1:{high}"))
+            flags: tuple[FlagState, ...] = ()
+        else:
+            flags = tuple(self._backend.flags(f"{low}:{high}"))
+            present = {flag.uid for flag in flags}
+        known = state.known(self._store.reader, row.id, low=low)
+        changed_flags = tuple(
+            flag
+            for flag in flags
+            if (had := known.get(flag.uid)) and (had.flags != flag.bits or had.tags != join_tags(flag.tags))
+        )
+        self._take(row.id, changed_flags, tuple(uid for uid in known if uid <= high and uid not in present))
+
+    def _count(self, folder: int) -> int:
+        sql = "SELECT count(*) FROM message WHERE s_folder = ? AND s_uid IS NOT NULL"
+        return int(self._store.read(sql, (folder,))[0][0])
+
+    def _take(self, folder: int, flags: Sequence[FlagState], vanished: Sequence[int]) -> None:
+        for some in _split(flags, 500):
+            states = [(flag.uid, flag.bits, join_tags(flag.tags)) for flag in some]
+            self._write(lambda tx, states=states: state.set_flags(tx, folder, states))  # type: ignore[misc]
+        now = self._clock.now()
+        for gone in _split(vanished, 500):
+            self._write(lambda tx, gone=gone: state.vanish(tx, folder, gone, now))  # type: ignore[misc]
+
+    # -- arrivals ----------------------------------------------------------------------------
+
+    def _arrivals(self, row: FolderRow, server: FolderState) -> int:
+        """Bring what is new here, whole, before anybody is told."""
+        uidnext, ours = server.uidnext or 1, row.uidnext or 1
+        if uidnext < ours:
+            # A server restored from a backup: what we know above is gone, what comes now is new.
+            _log.warning("%s: UIDNEXT went back from %d to %d; listing the folder again", row.name, ours, uidnext)
+            self._write(lambda tx: self._rebind(tx, row, server))
+            return 0
+        if uidnext == ours:
+            return 0
+        known = state.known(self._store.reader, row.id, low=ours)
+        uids = [uid for uid in self._backend.uids(f"UID {ours}:*") if uid >= ours and uid not in known]
+        arrived = 0
+        for _, some in chunks(uids, _ARRIVALS):
+            arrived += self._bring(row, some)
+            self._between_commands(row)
+        self._write(lambda tx: folders.progress(tx, row.id, uidnext=max(uidnext, max(uids, default=0) + 1)))
+        return arrived
+
+    def _bring(self, row: FolderRow, uids: list[int]) -> int:
+        """Fetch some new messages and commit them with our UIDNEXT."""
+        listing = {fetched.uid: fetched for fetched in self._backend.headers(compress(uids))}
+        small = [uid for uid, fetched in listing.items() if fetched.size <= bodies.LARGE]
+        items = [bodies.received(fetched) for fetched in self._whole(small)]
+        for uid in listing.keys() - set(small):
+            items += [bodies.received(head) for head in self._backend.heads(str(uid), bodies.LARGE)]
+        there = {item.uid for item in items}
+        refused = [bodies.listed(fetched) for uid, fetched in listing.items() if uid not in there]
+        now, events = self._clock.now(), self._role(row) not in _NO_EVENTS
+        items.sort(key=lambda item: item.uid or 0)
+
+        def work(tx: Transaction) -> None:
+            old = [item for item in items if row.synced is not None and not self._is_new(row, item)]
+            state.place(tx, row.account, row.id, [item for item in items if item not in old], now, events=events)
+            state.place(tx, row.account, row.id, old + refused, now, events=False)
+            folders.progress(tx, row.id, uidnext=max(uids) + 1)
+
+        self._write(work)
+        return len(items)
+
+    def _is_new(self, row: FolderRow, item: Incoming) -> bool:
+        """After a UIDVALIDITY change, mail from before the last sync is not news."""
+        return row.baseline is None or (item.uid or 0) >= row.baseline or item.received >= (row.synced or 0)
+
+    def _whole(self, uids: Sequence[int]) -> Iterator[Fetched]:
+        """Fetch whole messages; one the server will not hand out does not stop the others."""
+        if not uids:
+            return
+        try:
+            yield from self._backend.messages(compress(uids))
+        except Refused as error:
+            if len(uids) == 1:
+                _log.info("the server does not hand out UID %d: %s", uids[0], error)
+                return
+            for uid in uids:
+                yield from self._whole([uid])
+
+    # -- listing what lay there --------------------------------------------------------------
+
+    def _backfill(self, folder: int) -> None:
+        """List what lay in the folder before the base line, newest first; goes on where it was left."""
+        row = folders.get(self._store.reader, folder)
+        if row is None or row.backfill is None or row.backfill <= 1:
+            return
+        known = state.known(self._store.reader, folder)
+        uids = [uid for uid in self._backend.uids(f"UID 1:{row.backfill - 1}") if uid not in known]
+        uids = sorted(uid for uid in uids if uid < (row.backfill or 1))
+        size = _FIRST_LISTING
+        while uids:
+            some, uids = uids[-size:], uids[:-size]
+            self._list(row, some)
+            size = _LISTING
+            self._between_commands(row)
+        now = self._clock.now()
+        self._write(lambda tx: state.lose_unbound(tx, folder, now))
+        self._write(lambda tx: folders.progress(tx, folder, backfill=1))
+
+    def _list(self, row: FolderRow, uids: Sequence[int]) -> None:
+        items: list[Incoming] = []
+        for uid_set, _ in chunks(uids):
+            items += [bodies.listed(fetched) for fetched in self._backend.headers(uid_set)]
+        items.sort(key=lambda item: -(item.uid or 0))
+        now = self._clock.now()
+        for some in _split(items, _ROWS):
+            low = min(item.uid or 1 for item in some)
+
+            def work(tx: Transaction, some: Sequence[Incoming] = some, low: int = low) -> None:
+                state.place(tx, row.account, row.id, some, now, events=False)
+                folders.progress(tx, row.id, backfill=low)
+
+            self._write(work)
+
+    # -- common ------------------------------------------------------------------------------
+
+    def _between_commands(self, row: FolderRow) -> None:
+        """Let interactive work use the wire, then go on in this folder."""
+        self._between()
+        if self._backend.selected != row.name:
+            server = self._backend.select(row.name)
+            if server.uidvalidity != row.uidvalidity:
+                raise Refused(f"{row.name} was replaced while it was listed", permanent=False)
+
+    def _write(self, work: Callable[[Transaction], T]) -> T:
+        return self._store.write(work, bulk=True).result()
+
+
+def _split(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,319 @@
+"""Jobs and their operations: what is to be done on the wire, and how it is undone.
+
+A verb is one job; each message it changes is one operation. Operations go from `pending` to `sent`
+(committed before the wire moves) to `done`; `unmapped` ones are done on the server, which did not
+tell the new UID. They are kept for a while after that: they are the inverse of their job.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from agent.store import messages, state
+from agent.store.db import Transaction
+from agent.store.messages import Incoming
+
+
+def add_job(
+    tx: Transaction,
+    kind: str,
+    label: str,
+    now: float,
+    *,
+    account: int | None = None,
+    args: dict[str, Any] | None = None,
+    bulk: bool = False,
+    origin: str = "user",
+    cause: str = "",
+) -> int:
+    """Queue a job and return its id. Verbs have no args: their operations say it all."""
+    cursor = tx.execute(
+        "INSERT INTO job (account, kind, label, args, bulk, created, origin, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (account, kind, label, json.dumps(args or {}), bulk, now, origin, cause),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def get_job(db: Transaction, job: int) -> sqlite3.Row | None:
+    """Return one job."""
+    row: sqlite3.Row | None = db.execute("SELECT * FROM job WHERE id = ?", (job,)).fetchone()
+    return row
+
+
+def recent_jobs(db: Transaction, limit: int = 100) -> list[int]:
+    """Return the newest jobs, newest first."""
+    return [row[0] for row in db.execute("SELECT id FROM job ORDER BY id DESC LIMIT ?", (limit,))]
+
+
+def open_jobs(db: Transaction, account: int | None = None) -> list[sqlite3.Row]:
+    """Return the jobs that are queued or running, interactive ones first; all accounts without one."""
+    return db.execute(
+        "SELECT * FROM job WHERE state IN ('queued', 'running') AND (?1 IS NULL OR account = ?1) ORDER BY bulk, id",
+        (account,),
+    ).fetchall()
+
+
+def next_request(db: Transaction, account: int) -> sqlite3.Row | None:
+    """Return the next job of an account that is a request to the wire rather than a verb."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM job WHERE state IN ('queued', 'running') AND account = ? AND kind <> 'verb'"
+        " ORDER BY bulk, id LIMIT 1",
+        (account,),
+    ).fetchone()
+    return row
+
+
+def set_job(tx: Transaction, job: int, **columns: Any) -> None:
+    """Change columns of a job: state, error, progress, total, finished, undone."""
+    names = ", ".join(f"{name} = :{name}" for name in columns)
+    tx.execute(f"UPDATE job SET {names} WHERE id = :job", {**columns, "job": job})
+
+
+# -- verbs: changes to messages --------------------------------------------------------------
+
+
+def change_flags(
+    tx: Transaction, job: int, ids: Sequence[int], add: int, remove: int, add_tags: str = "", remove_tags: str = ""
+) -> int:
+    """Add and remove flags and tags where that changes anything; return on how many messages."""
+    _select(tx, ids)
+    if not add_tags and not remove_tags:
+        cursor = tx.execute(
+            "INSERT INTO op (job, account, message, kind, add_flags, remove_flags)"
+            " SELECT ?1, account, id, 'flags', ?2 & ~flags, ?3 & flags FROM message"
+            " WHERE id IN (SELECT id FROM chosen) AND folder IS NOT NULL AND (?2 & ~flags OR ?3 & flags)",
+            (job, add, remove),
+        )
+        tx.execute(
+            "UPDATE message SET flags = flags & ~?3 | ?2 WHERE id IN (SELECT message FROM op WHERE job = ?1)",
+            (job, add, remove),
+        )
+        return cursor.rowcount
+    return _change_tags(tx, job, ids, add, remove, add_tags, remove_tags)
+
+
+def _change_tags(
+    tx: Transaction, job: int, ids: Sequence[int], add: int, remove: int, add_tags: str, remove_tags: str
+) -> int:
+    changed, plus, minus = [], messages.split_tags(add_tags), messages.split_tags(remove_tags)
+    for message in ids:
+        row = tx.execute("SELECT account, folder, flags, tags FROM message WHERE id = ?", (message,)).fetchone()
+        if row is None or row["folder"] is None:
+            continue
+        has = messages.split_tags(row["tags"])
+        new, old = plus - has, minus & has
+        if not (new or old or add & ~row["flags"] or remove & row["flags"]):
+            continue
+        tx.execute(
+            "INSERT INTO op (job, account, message, kind, add_flags, remove_flags, add_tags, remove_tags)"
+            " VALUES (?, ?, ?, 'flags', ?, ?, ?, ?)",
+            (
+                job, row["account"], message, add & ~row["flags"], remove & row["flags"],
+                messages.join_tags(new), messages.join_tags(old),
+            ),
+        )  # fmt: skip
+        changed.append(message)
+    state.refresh(tx, changed)
+    return len(changed)
+
+
+def move(tx: Transaction, job: int, ids: Sequence[int], target: int) -> int:
+    """Move messages to a folder of the same account; return how many were elsewhere before."""
+    _select(tx, ids)
+    cursor = tx.execute(
+        "INSERT INTO op (job, account, message, kind, source, target)"
+        " SELECT ?1, m.account, m.id, 'move', m.folder, ?2 FROM message m JOIN folder f ON f.id = ?2"
+        " WHERE m.id IN (SELECT id FROM chosen) AND m.folder <> ?2 AND m.account = f.account",
+        (job, target),
+    )
+    tx.execute("UPDATE message SET folder = ? WHERE id IN (SELECT message FROM op WHERE job = ?)", (target, job))
+    return cursor.rowcount
+
+
+def delete(tx: Transaction, job: int, ids: Sequence[int], *, after: dict[int, int] | None = None) -> int:
+    """Remove messages for good; `after` names for a message the operation that must be done first."""
+    count = 0
+    for message in ids:
+        row = tx.execute("SELECT account, folder FROM message WHERE id = ?", (message,)).fetchone()
+        if row is None or row["folder"] is None:
+            continue
+        tx.execute(
+            "INSERT INTO op (job, account, message, kind, source, after) VALUES (?, ?, ?, 'delete', ?, ?)",
+            (job, row["account"], message, row["folder"], (after or {}).get(message)),
+        )
+        count += 1
+    tx.execute("UPDATE message SET folder = NULL WHERE id IN (SELECT message FROM op WHERE job = ?)", (job,))
+    return count
+
+
+def copy(tx: Transaction, job: int, ids: Sequence[int], target: int, account: int) -> dict[int, int]:
+    """Copy messages to a folder, of another account too; return for each the operation that does it."""
+    made = {}
+    for row in messages.get_many(tx, ids):
+        twin = messages.insert_local(tx, account, target, row["content"], row)
+        kind = "copy" if account == row["account"] else "append"
+        made[row["id"]] = _add_op(tx, job, account, twin, kind, target, row["id"])
+    return made
+
+
+def append(tx: Transaction, job: int, account: int, target: int, item: Incoming) -> int:
+    """Put a message we wrote into a folder; return its id."""
+    message = messages.insert_local(tx, account, target, messages.add_content(tx, item), item)
+    _add_op(tx, job, account, message, "append", target, None)
+    return message
+
+
+def _add_op(
+    tx: Transaction, job: int, account: int, message: int, kind: str, target: int, original: int | None
+) -> int:
+    cursor = tx.execute(
+        "INSERT INTO op (job, account, message, kind, target, original) VALUES (?, ?, ?, ?, ?, ?)",
+        (job, account, message, kind, target, original),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def _select(tx: Transaction, ids: Iterable[int]) -> None:
+    """Put ids into the temporary table `chosen`: more of them than a statement takes parameters."""
+    tx.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (id INTEGER PRIMARY KEY)")
+    tx.execute("DELETE FROM chosen")
+    tx.executemany("INSERT OR IGNORE INTO chosen VALUES (?)", ((message,) for message in ids))
+
+
+# -- replay ----------------------------------------------------------------------------------
+
+
+def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.Row]:
+    """Return the operations of an account that can go to the wire now, oldest first.
+
+    An operation on a message waits while an older one on it is open; one whose message has no UID
+    yet waits until it has one; an append waits for the bytes.
+    """
+    return db.execute(
+        "SELECT op.*, m.s_folder, m.s_uid, m.s_flags, m.content FROM op JOIN message m ON m.id = op.message"
+        " LEFT JOIN message o ON o.id = op.original"
+        " WHERE op.account = ?1 AND op.state IN ('pending', 'sent')"
+        " AND (op.after IS NULL OR (SELECT state FROM op a WHERE a.id = op.after) IN ('done', 'unmapped'))"
+        " AND CASE op.kind WHEN 'append' THEN EXISTS (SELECT 1 FROM raw JOIN content c ON c.id = raw.content"
+        "      WHERE raw.content = m.content AND c.state = 2)"
+        "   WHEN 'copy' THEN o.s_uid IS NOT NULL ELSE m.s_uid IS NOT NULL END"
+        f" AND NOT EXISTS (SELECT 1 FROM op e WHERE e.message = op.message AND e.state IN {state.OPEN}"
+        "      AND e.id < op.id)"
+        " ORDER BY op.id LIMIT ?2",
+        (account, limit),
+    ).fetchall()
+
+
+def sent(tx: Transaction, ops: Sequence[int]) -> None:
+    """Note, before the wire moves, that operations are on their way."""
+    tx.executemany("UPDATE op SET state = 'sent' WHERE id = ?", ((op,) for op in ops))
+
+
+def done(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
+    """Note that flag changes and deletions happened on the server."""
+    for op in ops:
+        if op["kind"] == "flags":
+            row = tx.execute("SELECT s_flags, s_tags FROM message WHERE id = ?", (op["message"],)).fetchone()
+            tags = messages.split_tags(row["s_tags"]) - messages.split_tags(op["remove_tags"])
+            tags |= messages.split_tags(op["add_tags"])
+            tx.execute(
+                "UPDATE message SET s_flags = s_flags & ~? | ?, s_tags = ? WHERE id = ?",
+                (op["remove_flags"], op["add_flags"], messages.join_tags(tags), op["message"]),
+            )
+        elif op["kind"] == "delete":
+            tx.execute(
+                "UPDATE message SET s_folder = NULL, s_uid = NULL, gone = ? WHERE id = ?", (now, op["message"])
+            )
+        tx.execute("UPDATE op SET state = 'done' WHERE id = ?", (op["id"],))
+    _settle(tx, ops, now)
+
+
+def keep_tags_here(tx: Transaction, op: sqlite3.Row) -> None:
+    """Turn the tags of an operation into local ones: the server stores no keywords of ours."""
+    row = tx.execute("SELECT local_tags FROM message WHERE id = ?", (op["message"],)).fetchone()
+    tags = messages.split_tags(row["local_tags"]) - messages.split_tags(op["remove_tags"])
+    tags |= messages.split_tags(op["add_tags"])
+    tx.execute("UPDATE message SET local_tags = ? WHERE id = ?", (messages.join_tags(tags), op["message"]))
+
+
+def placed(tx: Transaction, ops: Sequence[sqlite3.Row], uids: dict[int, int], now: float) -> None:
+    """Note that moves, copies and appends happened; `uids` gives the new UID by operation, where known."""
+    for op in ops:
+        uid = uids.get(op["id"])
+        tx.execute(
+            "UPDATE message SET s_folder = ?, s_uid = ? WHERE id = ?", (op["target"], uid, op["message"])
+        )
+        new = "unmapped" if uid is None else "done"
+        tx.execute("UPDATE op SET state = ? WHERE id = ?", (new, op["id"]))
+    _settle(tx, ops, now)
+
+
+def failed(tx: Transaction, ops: Sequence[sqlite3.Row], error: str, now: float) -> None:
+    """Note that the server refused operations: what is shown falls back to what the server has."""
+    for op in ops:
+        tx.execute("UPDATE op SET state = 'failed', error = ? WHERE id = ?", (error, op["id"]))
+        if op["kind"] in ("copy", "append"):
+            tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, op["message"]))
+        # What was to follow must not happen either: the source of a failed transfer stays.
+        tx.execute(
+            f"UPDATE op SET state = 'failed', error = ? WHERE after = ? AND state IN {state.OPEN}", (error, op["id"])
+        )
+        for row in tx.execute("SELECT message FROM op WHERE after = ?", (op["id"],)).fetchall():
+            state.refresh(tx, [row[0]])
+    _settle(tx, ops, now)
+
+
+def _settle(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
+    state.refresh(tx, [op["message"] for op in ops])
+    for job in {op["job"] for op in ops}:
+        finish(tx, job, now)
+
+
+def finish(tx: Transaction, job: int, now: float) -> None:
+    """End a verb's job when nothing of it is left to do."""
+    tx.execute(
+        "UPDATE job SET state = CASE WHEN EXISTS (SELECT 1 FROM op WHERE job = ?1 AND state = 'failed')"
+        " THEN 'failed' ELSE 'done' END,"
+        " error = coalesce((SELECT error FROM op WHERE job = ?1 AND state = 'failed' LIMIT 1), ''), finished = ?2"
+        " WHERE id = ?1 AND state IN ('queued', 'running')"
+        " AND NOT EXISTS (SELECT 1 FROM op WHERE job = ?1 AND state IN ('pending', 'sent'))",
+        (job, now),
+    )
+
+
+def finish_all(tx: Transaction, now: float) -> None:
+    """End every verb's job whose operations were settled by what the server did."""
+    for row in tx.execute("SELECT id FROM job WHERE kind = 'verb' AND state IN ('queued', 'running')").fetchall():
+        finish(tx, row[0], now)
+
+
+def prune(tx: Transaction, now: float, keep_s: float = 30 * 86_400) -> None:
+    """Drop finished jobs that are too old to be undone, and messages gone for as long."""
+    old = "SELECT id FROM job WHERE state NOT IN ('queued', 'running') AND finished < ?"
+    tx.execute(f"DELETE FROM op WHERE job IN ({old})", (now - keep_s,))
+    tx.execute(f"DELETE FROM job WHERE id IN ({old})", (now - keep_s,))
+    tx.execute(
+        "DELETE FROM message WHERE gone < ? AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = message.id)",
+        (now - keep_s,),
+    )
+    unused = "SELECT id FROM content c WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.content = c.id)"
+    tx.execute(f"DELETE FROM raw WHERE content IN ({unused})")
+    tx.execute(f"DELETE FROM content WHERE id IN ({unused})")
+
+
+def cancel(tx: Transaction, job: int, now: float) -> None:
+    """Take back the operations of a job that have not gone to the wire."""
+    ops = tx.execute("SELECT * FROM op WHERE job = ? AND state = 'pending'", (job,)).fetchall()
+    for op in ops:
+        tx.execute("UPDATE op SET state = 'cancelled' WHERE id = ?", (op["id"],))
+        if op["kind"] in ("copy", "append"):
+            tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, op["message"]))
+    state.refresh(tx, [op["message"] for op in ops])
+    tx.execute(
+        "UPDATE job SET state = 'cancelled', finished = ? WHERE id = ? AND state IN ('queued', 'running')"
+        " AND NOT EXISTS (SELECT 1 FROM op WHERE job = ?2 AND state = 'sent')",
+        (now, job),
+    )

@@ -1,0 +1,109 @@
+"""Mail on its way out. Bytes, envelope and Message-ID are frozen when a message is queued.
+
+queued -> connecting (the attempt is counted first) -> data-sent (before the final dot) -> sent,
+failed or uncertain. A message in `data-sent` after a crash becomes `uncertain` and is never sent
+again by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from agent.store.db import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What is queued: the frozen message and what belongs to it."""
+
+    account: int
+    message_id: str
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    data: bytes
+    copy: bytes | None = None
+    key: str | None = None
+    automatic: bool = False
+    answers: int | None = None
+    forwards: bool = False
+    not_before: float = 0.0
+
+
+def add(tx: Transaction, item: Sending, job: int | None, now: float) -> int:
+    """Queue a message and return its id; one with a known key is found rather than queued again."""
+    if item.key is not None and (known := by_key(tx, item.key)):
+        return int(known["id"])
+    cursor = tx.execute(
+        "INSERT INTO outbox (account, job, key, state, message_id, sender, recipients, subject, data, copy,"
+        " automatic, answers, forwards, not_before, created) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            item.account, job, item.key, item.message_id, item.sender, json.dumps(item.recipients),
+            item.subject, item.data, item.copy, item.automatic, item.answers, item.forwards,
+            max(item.not_before, now), now,
+        ),
+    )  # fmt: skip
+    return int(cursor.lastrowid or 0)
+
+
+def by_key(db: Transaction, key: str) -> sqlite3.Row | None:
+    """Return the item queued under a key."""
+    row: sqlite3.Row | None = db.execute("SELECT * FROM outbox WHERE key = ?", (key,)).fetchone()
+    return row
+
+
+def get(db: Transaction, item: int) -> sqlite3.Row | None:
+    """Return one item."""
+    row: sqlite3.Row | None = db.execute("SELECT * FROM outbox WHERE id = ?", (item,)).fetchone()
+    return row
+
+
+def unfinished(db: Transaction) -> list[int]:
+    """Return the items a person should see: all that are not sent or cancelled, oldest first."""
+    rows = db.execute("SELECT id FROM outbox WHERE state NOT IN ('sent', 'cancelled') ORDER BY id")
+    return [row[0] for row in rows]
+
+
+def next_due(db: Transaction, account: int, now: float) -> sqlite3.Row | None:
+    """Return the item to send now."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM outbox WHERE account = ? AND state IN ('queued', 'connecting') AND not_before <= ?"
+        " ORDER BY not_before, id LIMIT 1",
+        (account, now),
+    ).fetchone()
+    return row
+
+
+def next_time(db: Transaction, account: int) -> float | None:
+    """Return when the next item is due."""
+    row = db.execute(
+        "SELECT min(not_before) FROM outbox WHERE account = ? AND state IN ('queued', 'connecting')", (account,)
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
+
+
+def interrupted(tx: Transaction, account: int) -> list[int]:
+    """After a start: what was between the data and the answer is uncertain now."""
+    rows = tx.execute(
+        "UPDATE outbox SET state = 'uncertain', error = 'the program ended before the server answered'"
+        " WHERE account = ? AND state = 'data-sent' RETURNING id",
+        (account,),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def change(tx: Transaction, item: int, **columns: Any) -> None:
+    """Change columns of an item."""
+    names = ", ".join(f"{name} = :{name}" for name in columns)
+    tx.execute(f"UPDATE outbox SET {names} WHERE id = :item", {**columns, "item": item})
+
+
+def automatic_since(db: Transaction, account: int, since: float) -> int:
+    """Count the automatic messages of an account since a moment, for the caps."""
+    row = db.execute(
+        "SELECT count(*) FROM outbox WHERE account = ? AND automatic AND created >= ?", (account, since)
+    ).fetchone()
+    return int(row[0])

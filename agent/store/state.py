@@ -1,0 +1,249 @@
+"""The server's state: what sync writes. What is shown follows from it and the open operations."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from agent.store import messages
+from agent.store.db import Transaction
+from agent.store.messages import Incoming
+
+OPEN = "('pending', 'sent', 'unmapped')"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A message of a folder as the server was last seen to have it."""
+
+    id: int
+    uid: int
+    flags: int
+    tags: str
+
+
+def known(db: Transaction, folder: int, *, low: int = 1) -> dict[int, Known]:
+    """Return what is known of a folder from UID `low` on, by UID."""
+    rows = db.execute(
+        "SELECT id, s_uid, s_flags, s_tags FROM message WHERE s_folder = ? AND s_uid >= ?", (folder, low)
+    )
+    return {row[1]: Known(*row) for row in rows}
+
+
+def ids_of(db: Transaction, folder: int, uids: Iterable[int]) -> dict[int, int]:
+    """Return the messages with the given UIDs: uid -> id."""
+    found = {}
+    for uid in uids:
+        row = db.execute("SELECT id FROM message WHERE s_folder = ? AND s_uid = ?", (folder, uid)).fetchone()
+        if row:
+            found[uid] = row[0]
+    return found
+
+
+def set_flags(tx: Transaction, folder: int, states: Iterable[tuple[int, int, str]]) -> list[int]:
+    """Take over (uid, flags, tags) from the server; return the ids whose server state changed."""
+    changed = []
+    for uid, flags, tags in states:
+        row = tx.execute(
+            "UPDATE message SET s_flags = ?1, s_tags = ?2 WHERE s_folder = ?3 AND s_uid = ?4"
+            " AND (s_flags <> ?1 OR s_tags <> ?2) RETURNING id",
+            (flags, tags, folder, uid),
+        ).fetchone()
+        if row:
+            changed.append(row[0])
+    refresh(tx, changed)
+    return changed
+
+
+def vanish(tx: Transaction, folder: int, uids: Sequence[int], now: float) -> list[int]:
+    """Note that the server no longer has these UIDs; return the ids of the messages.
+
+    A move of ours that was on its way is taken as done. What else was to be done to them is dropped:
+    deleted on the server wins.
+    """
+    ids = list(ids_of(tx, folder, uids).values())
+    for message in ids:
+        moving = tx.execute(
+            "SELECT id, target FROM op WHERE message = ? AND kind = 'move' AND state = 'sent'", (message,)
+        ).fetchone()
+        if moving:
+            tx.execute("UPDATE op SET state = 'unmapped' WHERE id = ?", (moving["id"],))
+            tx.execute(
+                "UPDATE message SET s_folder = ?, s_uid = NULL WHERE id = ?", (moving["target"], message)
+            )
+        else:
+            _lose(tx, message, now)
+    refresh(tx, ids)
+    return ids
+
+
+def _lose(tx: Transaction, message: int, now: float) -> None:
+    tx.execute(
+        f"UPDATE op SET state = CASE WHEN kind = 'delete' THEN 'done' ELSE 'failed' END,"
+        f" error = 'the message was removed on the server' WHERE message = ? AND state IN {OPEN}",
+        (message,),
+    )
+    tx.execute("UPDATE message SET s_folder = NULL, s_uid = NULL, gone = ? WHERE id = ?", (now, message))
+
+
+def unbind(tx: Transaction, folder: int) -> None:
+    """Forget all UIDs of a folder whose UIDVALIDITY changed; `place` binds the messages again."""
+    tx.execute("UPDATE message SET s_uid = NULL WHERE s_folder = ?", (folder,))
+
+
+def lose_unbound(tx: Transaction, folder: int, now: float) -> list[int]:
+    """After a whole listing: what has no UID and is no operation of ours is gone."""
+    rows = tx.execute(
+        f"SELECT id FROM message m WHERE s_folder = ? AND s_uid IS NULL AND NOT EXISTS"
+        f" (SELECT 1 FROM op WHERE op.message = m.id AND op.state = 'unmapped')",
+        (folder,),
+    ).fetchall()
+    ids = [row[0] for row in rows]
+    for message in ids:
+        _lose(tx, message, now)
+    refresh(tx, ids)
+    return ids
+
+
+def place(
+    tx: Transaction, account: int, folder: int, items: Sequence[Incoming], now: float, *, events: bool
+) -> list[int]:
+    """Put messages with new UIDs into a folder: our own operations first, then old acquaintances, then new.
+
+    With `events`, messages never seen in this account become due for `message_new`. Returns the ids.
+    """
+    fresh: list[Incoming] = []
+    ids: list[int] = []
+    waiting, lost = _waits(tx, folder), _has_lost(tx, account)
+    for item in items:
+        message = _expected(tx, folder, item) if waiting else None
+        if message is None and lost:
+            message = _returned(tx, account, item)
+        if message is None:
+            fresh.append(item)
+            continue
+        _bind(tx, message, folder, item)
+        ids.append(message)
+    refresh(tx, ids)
+    copies = [_is_copy(tx, account, item) for item in fresh] if events else []
+    new = messages.insert(tx, account, folder, fresh)
+    if events:
+        for message, item, copy in zip(new, fresh, copies, strict=True):
+            _announce(tx, account, message, item, copy, now)
+    return ids + new
+
+
+def _waits(tx: Transaction, folder: int) -> bool:
+    """Tell whether a message is to turn up in the folder."""
+    row = tx.execute(
+        "SELECT EXISTS (SELECT 1 FROM message WHERE s_folder = ?1 AND s_uid IS NULL)"
+        " OR EXISTS (SELECT 1 FROM op WHERE state = 'sent' AND target = ?1)",
+        (folder,),
+    ).fetchone()
+    return bool(row[0])
+
+
+def _has_lost(tx: Transaction, account: int) -> bool:
+    """Tell whether the account has messages that may turn up again elsewhere."""
+    row = tx.execute("SELECT EXISTS (SELECT 1 FROM message WHERE gone IS NOT NULL AND account = ?)", (account,))
+    return bool(row.fetchone()[0])
+
+
+def _expected(tx: Transaction, folder: int, item: Incoming) -> int | None:
+    """Find the message of ours that was to turn up in this folder."""
+    rows = tx.execute(
+        "SELECT m.id, m.size, c.message_id FROM message m JOIN content c ON c.id = m.content"
+        " WHERE m.s_folder = ? AND m.s_uid IS NULL"
+        " UNION ALL SELECT m.id, m.size, c.message_id FROM op JOIN message m ON m.id = op.message"
+        " JOIN content c ON c.id = m.content WHERE op.state = 'sent' AND op.target = ?"
+        " AND op.kind IN ('copy', 'append') AND m.s_uid IS NULL",
+        (folder, folder),
+    ).fetchall()
+    same = [row for row in rows if row["message_id"] == item.envelope.message_id]
+    exact = [row for row in same if row["size"] == item.size]
+    # A server may add lines to what we append; without a Message-ID the size has to do.
+    best = exact or (same if item.envelope.message_id else [])
+    return int(best[0]["id"]) if best else None
+
+
+def _identity(tx: Transaction, account: int, item: Incoming, *, gone: bool) -> sqlite3.Row | None:
+    """Find a message of the account that is the same by Message-ID, size and internal date."""
+    if not item.envelope.message_id:
+        return None
+    row: sqlite3.Row | None = tx.execute(
+        "SELECT m.id FROM content c JOIN message m ON m.content = c.id WHERE c.message_id = ? AND m.account = ?"
+        f" AND m.size = ? AND m.received = ? AND m.gone IS {'NOT NULL' if gone else 'NULL'}"
+        " ORDER BY m.gone DESC LIMIT 1",
+        (item.envelope.message_id, account, item.size, item.received),
+    ).fetchone()
+    return row
+
+
+def _returned(tx: Transaction, account: int, item: Incoming) -> int | None:
+    """Find the message that left another folder and turns up here: it keeps its id."""
+    row = _identity(tx, account, item, gone=True)
+    return row["id"] if row else None
+
+
+def _is_copy(tx: Transaction, account: int, item: Incoming) -> bool:
+    return _identity(tx, account, item, gone=False) is not None
+
+
+def _bind(tx: Transaction, message: int, folder: int, item: Incoming) -> None:
+    tx.execute(
+        "UPDATE message SET s_folder = ?, s_uid = ?, s_flags = ?, s_tags = ?, size = ?, received = ?, gone = NULL"
+        " WHERE id = ?",
+        (folder, item.uid, item.flags, item.tags, item.size, item.received, message),
+    )
+    tx.execute(
+        "UPDATE op SET state = 'done' WHERE message = ? AND (state = 'unmapped' OR"
+        " (state = 'sent' AND target = ? AND kind IN ('copy', 'append')))",
+        (message, folder),
+    )
+    if item.body is not None:
+        messages.add_body(tx, message, item.envelope, item.body)
+
+
+def _announce(
+    tx: Transaction, account: int, message: int, item: Incoming, copy: bool, now: float
+) -> None:
+    key = item.body.hash if item.body else item.envelope.message_id
+    cursor = tx.execute("INSERT INTO arrived VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (account, key, now))
+    if cursor.rowcount and not copy:
+        tx.execute("UPDATE message SET arrival = 1 WHERE id = ?", (message,))
+
+
+def due(db: Transaction) -> list[int]:
+    """Return the messages whose `message_new` has not been handled, oldest first."""
+    return [row[0] for row in db.execute("SELECT id FROM message WHERE arrival = 1 ORDER BY id")]
+
+
+def handled(tx: Transaction, message: int) -> None:
+    """Note that `message_new` has been handled."""
+    tx.execute("UPDATE message SET arrival = 2 WHERE id = ?", (message,))
+
+
+# -- what is shown ---------------------------------------------------------------------------
+
+
+def refresh(tx: Transaction, ids: Sequence[int]) -> None:
+    """Recompute what is shown of messages: the server's state with the open operations applied."""
+    for message in ids:
+        row = tx.execute(
+            "SELECT s_folder, s_flags, s_tags, local_tags, gone FROM message WHERE id = ?", (message,)
+        ).fetchone()
+        folder, flags = row["s_folder"], row["s_flags"]
+        tags = set(messages.split_tags(row["s_tags"]) | messages.split_tags(row["local_tags"]))
+        for op in tx.execute(f"SELECT * FROM op WHERE message = ? AND state IN {OPEN} ORDER BY id", (message,)):
+            if op["kind"] == "flags":
+                flags = flags & ~op["remove_flags"] | op["add_flags"]
+                tags = tags - messages.split_tags(op["remove_tags"]) | messages.split_tags(op["add_tags"])
+            elif op["kind"] == "delete":
+                folder = None
+            else:
+                folder = op["target"]
+        tx.execute(
+            "UPDATE message SET folder = ?, flags = ?, tags = ? WHERE id = ?",
+            (folder, flags, messages.join_tags(tags), message),
+        )
