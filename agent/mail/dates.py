@@ -85,6 +85,12 @@ def date_range(word: str, now: float, tz: tzinfo | None = None) -> tuple[int, in
         raise CommandError(f"cannot read the date {word!r}; write it like {_EXAMPLES}") from None
 
 
+def is_point(word: str) -> bool:
+    """Tell whether a word of date_range names a point in time (`2w`, `2026-11-23T10:00`), not whole days."""
+    text = _normal(word)
+    return bool(_INSTANT.fullmatch(text)) or "".join(span[0] for span in _SPAN.finditer(text)) == text
+
+
 def moment(text: str, now: float, tz: tzinfo | None = None, *, hour: int = 0) -> int:
     """Return the moment a text such as `18:00`, `mon 9:00`, `2026-09-01` or `in 2h` names, in epoch seconds.
 
@@ -107,9 +113,10 @@ def moment(text: str, now: float, tz: tzinfo | None = None, *, hour: int = 0) ->
 
 def _next(words: str, now: float, tz: tzinfo | None, hour: int) -> int:
     today = datetime.fromtimestamp(now, tz).date()
-    head, at = _split_clock(words, hour)
-    if not head:
-        return _first(lambda n: today + timedelta(n), at, now, tz)
+    head, clock = _split_clock(words)
+    if clock and not head:
+        return _first(lambda n: today + timedelta(n), clock, now, tz)
+    at = clock or time(hour)
     weekday = _position(head, _DAYS)
     if weekday is not None:
         ahead = (weekday - today.weekday()) % 7
@@ -124,14 +131,14 @@ def _next(words: str, now: float, tz: tzinfo | None, hour: int) -> int:
     return _epoch(_at(start or _days(head, today)[0], at, tz))
 
 
-def _split_clock(words: str, hour: int) -> tuple[str, time]:
-    """Split `tomorrow 8 am` into the day and the time of day."""
+def _split_clock(words: str) -> tuple[str, time | None]:
+    """Split `tomorrow 8 am` into the day and the time of day, if there is one."""
     parts = words.split(" ")
     for n in range(len(parts)):
         at = _clock(" ".join(parts[n:]))
         if at is not None:
             return " ".join(parts[:n]), at
-    return words, time(hour)
+    return words, None
 
 
 def _first(day: Callable[[int], date], at: time, now: float, tz: tzinfo | None) -> int:

@@ -1,6 +1,6 @@
 """A search as a tree of frozen nodes: the one form behind `/`, keywords, rules and `search()`.
 
-query_parse.py reads the query language into it, query_match.py evaluates it in Python; the store
+query_parse.py and query_keywords.py make it, query_match.py evaluates it in Python; the store
 renders it to SQL and the wire to IMAP SEARCH. `str(node)` is the query language again.
 All of it is pure and may run on any thread.
 
