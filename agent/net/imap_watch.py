@@ -1,0 +1,94 @@
+"""What a server tells unasked about the selected folder, and resting in IDLE until it does (RFC 2177)."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from agent.net.base import Pushed
+from agent.net.imap_syntax import uid_ranges
+from agent.net.said import refusal
+from agent.net.wire import Response, Wire
+
+_FLAGS = re.compile(rb"\bFLAGS \(")
+
+
+class Watch:
+    """The size of the selected folder and what was pushed since it was last asked for."""
+
+    def __init__(self) -> None:
+        self.exists = 0
+        self._arrivals = self._flags = self._removals = False
+        self._own_removals = 0
+
+    def select(self, exists: int) -> None:
+        """Begin with a newly selected folder."""
+        self.__init__()  # type: ignore[misc]  # everything begins anew
+        self.exists = exists
+
+    def expect_removals(self, count: int) -> None:
+        """Take the next `count` removals for our own."""
+        self._own_removals = count
+
+    def note(self, response: Response) -> None:
+        """Take one untagged response into account."""
+        if response.kind == "EXISTS":
+            self._arrivals |= response.number > self.exists
+            self._removals |= 0 <= response.number < self.exists
+            self.exists = max(0, response.number)
+        elif response.kind == "EXPUNGE":
+            self._removed(1)
+        elif response.kind == "VANISHED" and not response.text.upper().startswith(b"(EARLIER)"):
+            self._removed(sum(high - low + 1 for low, high in uid_ranges(response.text)))
+        elif response.kind == "FETCH" and _FLAGS.search(response.text):
+            self._flags = True
+
+    def _removed(self, count: int) -> None:
+        self.exists = max(0, self.exists - count)
+        self._own_removals -= count
+        self._removals |= self._own_removals < 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything was pushed that `take` has not handed out."""
+        return self._arrivals or self._flags or self._removals
+
+    def take(self, woken: bool = False) -> Pushed:
+        """Return what was pushed, and forget it."""
+        pushed = Pushed(self._arrivals, self._flags, self._removals, woken)
+        self._arrivals = self._flags = self._removals = False
+        return pushed
+
+
+def idle(wire: Wire, watch: Watch, timeout_s: float, wake_fd: int) -> bool:
+    """Rest in IDLE until something is pushed, time is over or `wake_fd` is readable (then True)."""
+    end = time.monotonic() + timeout_s
+    tag = wire.submit("IDLE")
+    while (response := wire.receive()) is not None:  # untagged lines may come before the `+`
+        if isinstance(response, Response):
+            watch.note(response)
+        elif wire.has_ended(tag):
+            raise refusal(f"{wire.server}: IDLE refused", wire.answer(tag).text)
+    woken = False
+    while not (woken or watch.pending):
+        if wire.stream.has_line():
+            response = wire.receive()
+            if isinstance(response, Response):
+                watch.note(response)
+            elif wire.has_ended(tag):  # the server ends IDLE by itself
+                wire.answer(tag)
+                return woken
+            continue
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        readable, woken = wire.stream.wait(left, wake_fd)
+        if readable:
+            wire.stream.fill_now()
+    wire.send(b"DONE\r\n")
+    for response in wire.responses(tag):
+        watch.note(response)
+    answer = wire.answer(tag)
+    if answer.status != "OK":
+        raise refusal(f"{wire.server}: IDLE refused", answer.text)
+    return woken
