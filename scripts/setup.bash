@@ -15,7 +15,7 @@ find_python() {
             return
         fi
     done
-    fail "needs Python 3.11 or newer; found $(python3 --version 2>&1 || true). Install one, or set PYTHON=/path/to/python3"
+    fail "needs Python 3.11 or newer; found $("${PYTHON:-python3}" --version 2>&1 || true). Install one, or set PYTHON=/path/to/python3"
 }
 
 # make_venv [EXTRA]: install the package and an extra into .venv, unless that is done already.

@@ -134,14 +134,21 @@ class Dovecot:
             check=False,
             **self._ordinary_user(),
         )
+        output: bytes = done.stdout
         if done.returncode:
-            problem = (done.stderr or done.stdout).decode(errors="replace")
+            problem = (done.stderr or output).decode(errors="replace")
             raise RuntimeError(f"doveadm {' '.join(args)}: {problem}")
-        return done.stdout.decode(errors="replace")
+        return output.decode(errors="replace")
 
     def kick(self, user: str) -> None:
         """Drop the connections of a user, as a flaky network would."""
         self.doveadm("kick", user)
+
+    def give(self, path: Path) -> None:
+        """Let the server's user own a file or folder and all below it."""
+        if os.geteuid() == 0:
+            for each in (path, *path.rglob("*")):
+                os.chown(each, self._account.pw_uid, self._account.pw_gid)
 
     def limit(self, user: str, storage: str) -> None:
         """Give one user a quota such as `1M`; counts from the next login or delivery on."""
@@ -190,9 +197,7 @@ class Dovecot:
         authority.cert_pem.write_to_path(str(self.ca_file))
         server = authority.issue_cert("localhost", "127.0.0.1")
         server.private_key_and_cert_chain_pem.write_to_path(str(self.dir / "server.pem"))
-        if os.geteuid() == 0:
-            for path in (self.dir, *self.dir.rglob("*")):
-                os.chown(path, account.pw_uid, account.pw_gid)
+        self.give(self.dir)
 
     def _launch(self) -> None:
         # With setpriv the server dies with us, also when the tests are killed.

@@ -1,0 +1,1 @@
+"""Measures the agent against its peers on one mailbox: `scripts/bench --help`."""

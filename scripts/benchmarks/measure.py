@@ -1,0 +1,134 @@
+"""One measurement: seconds and peak memory of a command, or of a program in a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOK_EVERY_S = 0.01
+
+
+class Failed(Exception):
+    """The command could not be measured; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How long it took, the most memory it had, and what it said or found."""
+
+    seconds: float
+    memory_mb: float | None = None
+    detail: str = ""
+
+
+def command(
+    arguments: Sequence[str | Path],
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 1800,
+) -> Measured:
+    """Run a command to its end; `detail` is its output."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [str(argument) for argument in arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | dict(env or {}),
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    memory = Memory(process.pid)
+    output = bytearray()
+    while part := _read_until(process.stdout.fileno(), began + timeout_s, memory):
+        output += part
+    process.wait()
+    seconds = time.perf_counter() - began
+    process.stdout.close()
+    text = output.decode(errors="replace").strip()
+    if process.returncode:
+        raise Failed(f"{arguments[0]} ended with {process.returncode}: {text[-300:]}")
+    return Measured(seconds, memory.peak_mb, text)
+
+
+class Memory:
+    """The peak memory of a running program, asked for again and again.
+
+    Not getrusage: what it tells of a child begins with the memory of the parent that forked it.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.peak_mb: float | None = None
+
+    def look(self) -> None:
+        """Read the high-water mark; the last one read counts."""
+        with contextlib.suppress(OSError):
+            found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+            if found:
+                self.peak_mb = int(found[1]) / 1024
+
+
+def until_screen_shows(
+    arguments: Sequence[str | Path],
+    pattern: str,
+    env: Mapping[str, str] | None = None,
+    quit_keys: bytes = b"q",
+    timeout_s: float = 600,
+) -> Measured:
+    """Run a program in an 80x24 terminal and time it until its output matches; then leave it."""
+    wanted = re.compile(pattern.encode())
+    began = time.perf_counter()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(dict(env or {}) | {"TERM": "xterm"})
+        os.execvp(str(arguments[0]), [str(argument) for argument in arguments])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    memory = Memory(pid)
+    seen = bytearray()
+    try:
+        while not wanted.search(seen):
+            part = _read_until(terminal, began + timeout_s, memory)
+            if not part:
+                raise Failed(f"{arguments[0]} ended: {_tail(seen)}")
+            seen += part
+        seconds = time.perf_counter() - began
+        memory.look()
+        os.write(terminal, quit_keys)
+        while _read_until(terminal, time.perf_counter() + 60, memory):
+            pass
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGHUP)
+        os.close(terminal)
+        os.waitpid(pid, 0)
+    return Measured(seconds, memory.peak_mb)
+
+
+def _read_until(source: int, deadline: float, memory: Memory) -> bytes:
+    """Read some bytes; none at the end. Kills the program's process group when the time is over."""
+    while not select.select([source], [], [], LOOK_EVERY_S)[0]:
+        memory.look()
+        if time.perf_counter() > deadline:
+            os.killpg(memory.pid, signal.SIGKILL)
+            raise Failed("took too long and was ended")
+    memory.look()
+    try:
+        return os.read(source, 1 << 16)
+    except OSError:  # a terminal whose program has ended
+        return b""
+
+
+def _tail(seen: bytearray) -> str:
+    return re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]|[\x00-\x1f]+", b" ", seen)[-200:].decode(errors="replace").strip()
