@@ -24,7 +24,7 @@ class Server:
     port: int
     security: str = "tls"  # tls | starttls | none
     user: str = ""
-    ca: str = ""  # a file with the only issuers to trust; empty: the system's
+    ca: str = ""  # a file with issuers to trust besides the system's
     insecure: bool = False  # allow security none to another machine
     auth: str = "password"  # password | oauth2 | none
 

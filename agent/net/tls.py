@@ -13,13 +13,15 @@ from agent.net.base import Server
 def client_context(server: Server) -> ssl.SSLContext:
     """Return a context that verifies chain and host name.
 
-    The system's trust store is used (OpenSSL honours SSL_CERT_FILE), or only the server's `ca`
-    file when one is configured.
+    The system's trust store is used (OpenSSL honours SSL_CERT_FILE), and the server's `ca` file.
     """
+    context = ssl.create_default_context()
     try:
-        return ssl.create_default_context(cafile=server.ca or None)
+        if server.ca:
+            context.load_verify_locations(cafile=server.ca)
     except (OSError, ssl.SSLError) as error:
         raise TLSError(f"{server}: the ca file {server.ca!r} cannot be used: {error}") from error
+    return context
 
 
 def secure(sock: socket.socket, context: ssl.SSLContext, server: Server) -> ssl.SSLSocket:
