@@ -196,8 +196,7 @@ class Commands:
             declaration.ui,
             layer,
         )
-        self._layers[layer][added.source] = added
-        self._index()
+        self._replace(layer, self._layers[layer] | {added.source: added})
         return added
 
     def add_module(self, module: ModuleType, layer: str = "builtin") -> tuple[Command, ...]:
@@ -211,10 +210,11 @@ class Commands:
 
     def reset(self, layer: str = "user") -> None:
         """Forget a layer, as before init.py ran."""
-        self._layers[layer].clear()
-        self._index()
+        self._replace(layer, {})
 
-    def _index(self) -> None:
+    def _replace(self, name: str, table: dict[Source, Command]) -> None:
+        """Put new tables in place: init.py declares on main while the ui thread looks names up."""
+        self._layers = {**self._layers, name: table}
         names: dict[str, Command] = {}
         for layer in self._layers.values():
             for one in layer.values():

@@ -130,9 +130,8 @@ class Keymap:
         for one in contexts:
             self._check(sequence, line, one)
         replaced = [self._tables.get(one, {}).get(sequence) for one in contexts]
-        for one in contexts:
-            self._layers[layer][one, sequence] = Binding(sequence, line, one, layer)
-        self._tables.clear()
+        made = {(one, sequence): Binding(sequence, line, one, layer) for one in contexts}
+        self._replace(layer, self._layers[layer] | made)
         return tuple(binding for binding in replaced if binding)
 
     def unbind(self, keys: str, context: str = "", *, layer: str = "user") -> None:
@@ -142,16 +141,24 @@ class Keymap:
         bound = [one for one in contexts if sequence in self.table(one)]
         if not bound:
             raise CommandError(f"{keys!r} is not bound{f' in {context}' if context else ''}")
-        for one in bound:
-            self._layers[layer].pop((one, sequence), None)
-            if any((one, sequence) in other for other in self._layers.values()):
-                self._layers[layer][one, sequence] = Binding(sequence, "", one, layer)
-        self._tables.clear()
+        left = {key: binding for key, binding in self._layers[layer].items() if key[1] != sequence}
+        for one in CONTEXTS:
+            if one not in bound and (one, sequence) in self._layers[layer]:
+                left[one, sequence] = self._layers[layer][one, sequence]
+            elif one in bound and any(
+                (one, sequence) in table for name, table in self._layers.items() if name != layer
+            ):
+                left[one, sequence] = Binding(sequence, "", one, layer)
+        self._replace(layer, left)
 
     def reset(self, layer: str = "user") -> None:
         """Forget a layer, as before init.py ran."""
-        self._layers[layer].clear()
-        self._tables.clear()
+        self._replace(layer, {})
+
+    def _replace(self, layer: str, table: dict[tuple[str, KeySequence], Binding]) -> None:
+        """Put a new table in place: init.py binds on main while the ui thread looks keys up."""
+        self._layers = {**self._layers, layer: table}
+        self._tables = {}
 
     def table(self, context: str) -> dict[KeySequence, Binding]:
         """Return what is bound in exactly this context."""
@@ -160,12 +167,13 @@ class Keymap:
             raise CommandError(
                 f"unknown context {context!r}{did_you_mean(context, CONTEXTS)}; there are {known}"
             )
-        if context not in self._tables:
+        tables = self._tables
+        if context not in tables:
             table: dict[KeySequence, Binding] = {}
             for layer in self._layers.values():
                 table.update({key: b for (where, key), b in layer.items() if where == context})
-            self._tables[context] = {key: binding for key, binding in table.items() if binding.line}
-        return self._tables[context]
+            tables[context] = {key: binding for key, binding in table.items() if binding.line}
+        return tables[context]
 
     def bindings(self, contexts: Iterable[str]) -> tuple[Binding, ...]:
         """Return what the keys do where these contexts hold, the first one winning."""
