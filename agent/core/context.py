@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from agent import threads
 from agent.clock import Clock
+from agent.core.current import Current
 from agent.store.db import Store, Transaction
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class Context:
     commands: Commands
     keymap: Keymap
     options: Options
-    problems: list[str] = field(default_factory=list)  # what went wrong while loading, for the user
+    current: Current = field(default_factory=Current)
+    messages: deque[str] = field(default_factory=lambda: deque(maxlen=500))  # what the user was told
 
     def submit(
         self, work: Callable[[Transaction], T], *, durable: bool = False, bulk: bool = False
@@ -51,6 +54,11 @@ class Context:
         """Run a transaction and wait for it; raises WouldDeadlock on the ui and store threads."""
         threads.ensure_may_commit()
         return self.submit(work, durable=durable).result()
+
+    def tell(self, text: str) -> None:
+        """Tell the user something in one line: the status bar shows it, `:messages` keeps it."""
+        self.messages.append(text)
+        self.store.changed()
 
     def read(self, look: Callable[..., T], *args: object) -> T:
         """Call a reading function of the store on this thread's connection."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from agent import threads
 from agent.errors import CommandError
@@ -124,3 +124,72 @@ def request(context: Context, account: int, kind: str, label: str, **args: Any) 
     if threads.may_wait():
         made.result()
     return Job(context, label, made)
+
+
+class Group(Job):
+    """Several jobs as one: it has ended when all have."""
+
+    def __init__(self, context: Context, label: str, parts: Sequence[Job]) -> None:
+        super().__init__(context, label, Future())
+        self._parts = tuple(parts)
+
+    @property
+    def label(self) -> str:
+        """What they do, in words."""
+        return safe(self._label)
+
+    @property
+    def state(self) -> str:
+        """The state of the part that is furthest from done."""
+        states = {part.state for part in self._parts}
+        order = ("running", "queued", "failed", "cancelled")
+        return next((state for state in order if state in states), "done")
+
+    @property
+    def error(self) -> str:
+        """Why parts failed."""
+        return safe("; ".join(f"{part.label}: {part.error}" for part in self._parts if part.error))
+
+    @property
+    def progress(self) -> float | None:
+        """How much of it is done, from 0 to 1."""
+        return sum(part.done for part in self._parts) / len(self._parts) if self._parts else None
+
+    def wait(self, timeout: float | None = None) -> Group:
+        """Block until all have ended; raises CommandError when one failed, TimeoutError."""
+        threads.ensure_may_wait(f"the jobs {self._label!r}")
+        if not self._context.store.wait_until(lambda: self.done, timeout):
+            raise TimeoutError(f"{self.label}: still {self.state} after {timeout} s")
+        if self.state == "failed":
+            raise CommandError(self.error)
+        return self
+
+    def cancel(self) -> None:
+        """Take back what has not gone to the wire yet."""
+        for part in self._parts:
+            part.cancel()
+
+
+class Jobs(Sequence[Job]):
+    """What was asked for lately, newest first."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def _ids(self) -> list[int]:
+        return self._context.read(journal.recent_jobs)
+
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Job]: ...
+    def __getitem__(self, index: int | slice) -> Job | list[Job]:
+        if isinstance(index, slice):
+            return [Job.of_row(self._context, job) for job in self._ids()[index]]
+        return Job.of_row(self._context, self._ids()[index])
+
+    def __len__(self) -> int:
+        return len(self._ids())
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self[:10])) or "<no jobs>"

@@ -18,11 +18,12 @@ from agent.core.job import Job
 from agent.core.verbs import Verbs, folder_of
 from agent.errors import CommandError
 from agent.mail import flags as words
+from agent.mail import query_parse
 from agent.mail.address import Address, parse_addresses
 from agent.mail.header import AUTOMATIC, BOUNCE, BULK, LIST
 from agent.mail.parse import Parsed, Part, parse
 from agent.mail.safe import Safe, fit, safe
-from agent.store import messages, schema
+from agent.store import messages, schema, search
 
 if TYPE_CHECKING:
     from agent.core.account import Account
@@ -378,6 +379,18 @@ class Message(Verbs):
         return draft.edit_as_new(self._context, self)
 
     # -- common ------------------------------------------------------------------------------
+
+    def _key(self) -> str:
+        """Return what claims go by: the hash of the bytes, never the Message-ID alone."""
+        row = self._row()
+        if row is None:
+            return f"gone {self._id}"
+        return str(row["hash"] or f"{row['message_id']} {row['size']}")
+
+    def _in(self, text: str) -> bool:
+        """Tell whether the message is what a query of the query language means."""
+        node = query_parse.parse(text, self._context.clock.now())
+        return self._context.read(search.contains, node, self._id)
 
     def _chosen(self) -> list[int]:
         return [self._id]

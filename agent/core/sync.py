@@ -160,8 +160,8 @@ class FolderSync:
         self._write(lambda tx: folders.progress(tx, row.id, uidnext=max(uidnext, max(uids, default=0) + 1)))
         return arrived
 
-    def _bring(self, row: FolderRow, uids: list[int]) -> int:
-        """Fetch some new messages and commit them with our UIDNEXT."""
+    def _bring(self, row: FolderRow, uids: list[int], *, advance: bool = True) -> int:
+        """Fetch some new messages and commit them, with our UIDNEXT."""
         listing = {fetched.uid: fetched for fetched in self._backend.headers(compress(uids))}
         small = [uid for uid, fetched in listing.items() if fetched.size <= bodies.LARGE]
         items = [bodies.received(fetched) for fetched in self._whole(small)]
@@ -173,17 +173,13 @@ class FolderSync:
         items.sort(key=lambda item: item.uid or 0)
 
         def work(tx: Transaction) -> None:
-            old = [item for item in items if row.synced is not None and not self._is_new(row, item)]
-            state.place(tx, row.account, row.id, [item for item in items if item not in old], now, events=events)
-            state.place(tx, row.account, row.id, old + refused, now, events=False)
-            folders.progress(tx, row.id, uidnext=max(uids) + 1)
+            state.place(tx, row.account, row.id, items, now, events=events)
+            state.place(tx, row.account, row.id, refused, now, events=False)
+            if advance:
+                folders.progress(tx, row.id, uidnext=max(uids) + 1)
 
         self._write(work)
         return len(items)
-
-    def _is_new(self, row: FolderRow, item: Incoming) -> bool:
-        """After a UIDVALIDITY change, mail from before the last sync is not news."""
-        return row.baseline is None or (item.uid or 0) >= row.baseline or item.received >= (row.synced or 0)
 
     def _whole(self, uids: Sequence[int]) -> Iterator[Fetched]:
         """Fetch whole messages; one the server will not hand out does not stop the others."""
@@ -222,6 +218,12 @@ class FolderSync:
         items: list[Incoming] = []
         for uid_set, _ in chunks(uids):
             items += [bodies.listed(fetched) for fetched in self._backend.headers(uid_set)]
+        if row.synced is not None:
+            # A new UIDVALIDITY: what came after the last sync and is not found again is news.
+            news = [item.uid or 0 for item in items if item.received >= row.synced]
+            if news:
+                self._bring(row, news, advance=False)
+            items = [item for item in items if item.received < (row.synced or 0)]
         items.sort(key=lambda item: -(item.uid or 0))
         now = self._clock.now()
         for some in _split(items, _ROWS):

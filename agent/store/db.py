@@ -38,6 +38,7 @@ class Store:
         self._readers: list[sqlite3.Connection] = []
         self._subscribers: tuple[Callable[[], None], ...] = ()
         self._changed = threading.Condition()
+        self.announce: Callable[[], None] = lambda: None  # called after commits of this process only
         self._open = False
 
     def start(self) -> None:
@@ -178,4 +179,5 @@ class Store:
         else:
             future.set_result(result)
             if changed:
+                self.announce()
                 self.changed()

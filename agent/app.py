@@ -1,0 +1,199 @@
+"""The composition root: builds one Agent from a configuration and starts and stops its parts.
+
+ARCHITECTURE. `store` keeps everything in one SQLite file; its thread is the only writer. `net`
+speaks to servers; one `in:` and one `out:` thread per account own the connections, and only in the
+process that holds the lock of the data folder. `core` has the live objects people program with,
+which read the store and write intents into it; `link` tells all processes when it changes. The
+`events` thread calls hooks and rules. Front ends (console, headless) hold an Agent and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from agent.clock import Clock, SystemClock
+from agent.config.paths import Paths
+from agent.config.schema import Config
+from agent.core.account import Account, Accounts
+from agent.core.bus import Bus
+from agent.core.commands import Commands
+from agent.core.context import Context
+from agent.core.hooks import Hooks
+from agent.core.inbound import Inbound
+from agent.core.keymap import Keymap
+from agent.core.link import Link
+from agent.core.options import Options
+from agent.core.outbound import Outbound
+from agent.core.rules import Rules
+from agent.core.timers import Timers
+from agent.net import connect
+from agent.store import folders, journal
+from agent.store.db import Store
+
+_log = logging.getLogger("agent.app")
+
+
+class Agent:
+    """One mail agent on one data folder."""
+
+    def __init__(
+        self,
+        config: Config,
+        paths: Paths,
+        *,
+        clock: Clock | None = None,
+        ask: Callable[[str], str] | None = None,
+        may_own: bool = True,
+        automation: bool = False,
+    ) -> None:
+        """Build an agent; nothing is opened before `start`.
+
+        `ask` asks a person for a secret. `may_own` lets it own the wires when nobody does;
+        `automation` lets it run hooks, rules and timers while it owns.
+        """
+        self.config = config
+        self.paths = paths
+        self.clock = clock or SystemClock()
+        self._ask = ask
+        self._may_own = may_own
+        self._automation = automation
+        self._inbound: dict[int, Inbound] = {}
+        self._outbound: dict[int, Outbound] = {}
+        self._serving = self._lazy = self._started = False
+        commands = Commands()
+        self.context = Context(
+            store=Store(paths.database),
+            clock=self.clock,
+            accounts=Accounts(),
+            bus=Bus(),
+            hooks=Hooks(),
+            rules=Rules(),
+            timers=Timers(self.clock),
+            commands=commands,
+            keymap=Keymap(commands),
+            options=Options(),
+        )
+        self.context.bus.bind(self.context)
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the store and take our place among the processes on it; the wires wait for `serve`.
+
+        Raises ConfigError or StoreError.
+        """
+        self.paths.ensure()
+        self.context.store.start()
+        self._add_accounts()
+        self._link = Link(
+            self.context.store, self.paths.lock_file, self.paths.socket, may_own=self._may_own,
+            became_owner=self._became_owner, dispatch=self._dispatch, tick=self.context.bus.watch,
+        )  # fmt: skip
+        self._link.start()
+        self._started = True
+
+    def serve(self, *, lazy: bool = False) -> None:
+        """Start the wires and the automation when this process owns; after init.py has been loaded.
+
+        A lazy wire connects when it is asked for something, and does not sync by itself.
+        """
+        self._serving, self._lazy = True, lazy
+        if self._link.owner:
+            self._became_owner()
+
+    def stop(self) -> None:
+        """Finish what is on the wire and close everything; what is queued stays in the store."""
+        if not self._started:
+            return
+        self._started = self._serving = False
+        self.context.bus.stop()
+        for inbound in self._inbound.values():
+            inbound.stop()
+        for outbound in self._outbound.values():
+            outbound.stop()
+        self._link.stop()
+        self.context.store.stop()
+
+    @property
+    def owner(self) -> bool:
+        """Whether this process owns the wires."""
+        return self._started and self._link.owner
+
+    def _add_accounts(self) -> None:
+        for name, config in self.config.accounts.items():
+            number = self.context.commit(lambda tx, name=name: folders.ensure_account(tx, name))  # type: ignore[misc]
+            self.context.accounts.add(Account(self.context, number, config, name))
+
+    def _became_owner(self) -> None:
+        if not self._serving or self._inbound or self._outbound:
+            return
+        now = self.clock.now()
+        self.context.store.write(lambda tx: journal.prune(tx, now), bulk=True)
+        for account in self.context.accounts.values():
+            self._start_account(account)
+        if self._automation:
+            self.context.bus.start()
+
+    def _start_account(self, account: Account) -> None:
+        context = self.context
+        backend = connect.backend(account.config, account.name, self._ask)
+        if backend is not None:
+            inbound = Inbound(
+                context.store, self.clock, account, backend, context.bus.wake, lazy=self._lazy
+            )
+            self._inbound[account.id] = inbound
+            inbound.start()
+        transport = connect.transport(account.config, account.name, self._ask)
+        if transport is not None:
+            outbound = Outbound(context.store, self.clock, account, transport)
+            self._outbound[account.id] = outbound
+            outbound.start()
+
+    # -- work --------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Wake the wires that have something to do; on the link thread, after commits."""
+        rows = self.context.store.read(
+            "SELECT DISTINCT account FROM op WHERE state = 'pending' UNION"
+            " SELECT DISTINCT account FROM job WHERE state = 'queued' AND kind <> 'verb' AND account IS NOT NULL"
+        )
+        for (account,) in rows:
+            if account in self._inbound:
+                self._inbound[account].wake()
+        for (account,) in self.context.store.read("SELECT DISTINCT account FROM outbox WHERE state = 'queued'"):
+            if account in self._outbound:
+                self._outbound[account].wake()
+
+    def wait_idle(self, timeout: float | None = None) -> bool:
+        """Block until nothing more can be done: all jobs ended or their account offline, events handled."""
+        return self.context.store.wait_until(lambda: not self.pending(), timeout)
+
+    def pending(self) -> list[str]:
+        """Return what is still being worked on, in words; what waits for a lost connection is not."""
+        found = [] if self.context.bus.idle else ["events are being handled"]
+        alive = {account.id for account in self.context.accounts.values() if self._reachable(account)}
+        for job in journal.open_jobs(self.context.store.reader):
+            accounts = [job["account"]] if job["account"] else self._accounts_of(job["id"])
+            if any(account in alive for account in accounts):
+                found.append(str(job["label"]))
+        return found
+
+    def waiting(self) -> list[str]:
+        """Return what stays queued: jobs and outbox items that are not done."""
+        jobs = [str(job["label"]) for job in journal.open_jobs(self.context.store.reader)]
+        sql = "SELECT subject, state FROM outbox WHERE state NOT IN ('sent', 'cancelled', 'failed')"
+        return jobs + [f"mail {row['subject']!r}: {row['state']}" for row in self.context.store.read(sql)]
+
+    def _accounts_of(self, job: int) -> list[int]:
+        sql = (
+            "SELECT DISTINCT account FROM op WHERE job = ?1 AND state IN ('pending', 'sent')"
+            " UNION SELECT account FROM outbox WHERE job = ?1 AND state IN ('connecting', 'data-sent')"
+            " OR (job = ?1 AND state = 'queued' AND attempts = 0)"
+        )
+        return [row[0] for row in self.context.store.read(sql, (job,))]
+
+    def _reachable(self, account: Account) -> bool:
+        if not self._link.owner:
+            return True  # the owner answers
+        return not account.status.startswith("offline:")

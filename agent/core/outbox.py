@@ -1,0 +1,134 @@
+"""The outbox as live objects: what is on its way out, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from agent.errors import CommandError
+from agent.mail.safe import safe
+from agent.store import journal, outbox
+
+if TYPE_CHECKING:
+    from agent.core.context import Context
+    from agent.store.db import Transaction
+
+_WAITING = ("queued", "uncertain", "failed")
+
+
+class OutboxItem:
+    """One message on its way out; its bytes are frozen."""
+
+    def __init__(self, context: Context, item: int) -> None:
+        self._context = context
+        self._id = item
+
+    def _row(self) -> sqlite3.Row:
+        row = self._context.read(outbox.get, self._id)
+        if row is None:
+            raise CommandError(f"there is no outbox item {self._id}")
+        return row
+
+    @property
+    def id(self) -> int:
+        """The number of the item."""
+        return self._id
+
+    @property
+    def subject(self) -> str:
+        """The subject."""
+        return str(self._row()["subject"])
+
+    @property
+    def to(self) -> tuple[str, ...]:
+        """Everybody it goes to."""
+        return tuple(json.loads(self._row()["recipients"]))
+
+    @property
+    def state(self) -> str:
+        """One of queued connecting data-sent sent failed uncertain cancelled."""
+        return str(self._row()["state"])
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried."""
+        return int(self._row()["attempts"])
+
+    @property
+    def error(self) -> str:
+        """Why it waits or failed."""
+        return str(self._row()["error"])
+
+    @property
+    def data(self) -> bytes:
+        """The bytes for the wire."""
+        return bytes(self._row()["data"])
+
+    def retry(self) -> None:
+        """Send it again, also one that may have arrived; raises CommandError when it is on the wire or sent."""
+        now = self._context.clock.now()
+
+        def work(tx: Transaction) -> None:
+            row = self._checked(tx, "sent again")
+            outbox.change(tx, self._id, state="queued", not_before=now, created=now, error="")
+            if row["job"] is not None:
+                journal.set_job(tx, row["job"], state="queued", error="")
+
+        self._submit(work)
+
+    def cancel(self) -> None:
+        """Do not send it; raises CommandError when it is on the wire or sent."""
+        now = self._context.clock.now()
+
+        def work(tx: Transaction) -> None:
+            row = self._checked(tx, "cancelled")
+            outbox.change(tx, self._id, state="cancelled")
+            if row["job"] is not None:
+                journal.set_job(tx, row["job"], state="cancelled", finished=now)
+
+        self._submit(work)
+
+    def _checked(self, tx: Transaction, what: str) -> sqlite3.Row:
+        row = outbox.get(tx, self._id)
+        if row is None or row["state"] not in _WAITING:
+            raise CommandError(f"outbox item {self._id} is {row['state'] if row else 'gone'}; it cannot be {what}")
+        return row
+
+    def _submit(self, work: Any) -> None:
+        self._context.commit(work, durable=True)
+
+    def __repr__(self) -> str:
+        row = self._row()
+        detail = f": {safe(row['error'])}" if row["error"] else ""
+        to = ", ".join(safe(who) for who in json.loads(row["recipients"]))
+        return f"<{row['state']} {safe(row['subject'])!r} to {to}{detail}>"
+
+
+class Outbox(Sequence[OutboxItem]):
+    """What is on its way out or could not be sent, oldest first."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def _ids(self) -> list[int]:
+        return self._context.read(outbox.unfinished)
+
+    @overload
+    def __getitem__(self, index: int) -> OutboxItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[OutboxItem]: ...
+    def __getitem__(self, index: int | slice) -> OutboxItem | list[OutboxItem]:
+        if isinstance(index, slice):
+            return [OutboxItem(self._context, item) for item in self._ids()[index]]
+        return OutboxItem(self._context, self._ids()[index])
+
+    def __iter__(self) -> Iterator[OutboxItem]:
+        return iter([OutboxItem(self._context, item) for item in self._ids()])
+
+    def __len__(self) -> int:
+        return len(self._ids())
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self)) or "<the outbox is empty>"

@@ -1,0 +1,61 @@
+"""From an account of config.yaml to a backend for its mail and a transport for what it sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agent.config.schema import AccountConfig, ServerConfig
+from agent.errors import ConfigError
+from agent.mail.header import LISTING_FIELDS
+from agent.net.base import Backend, Server, Transport
+from agent.net.imap import ImapBackend
+from agent.net.secrets import Secret
+from agent.net.sendmail import SendmailTransport
+from agent.net.smtp import SmtpTransport
+
+Ask = Callable[[str], str | None]
+
+
+def backend(account: AccountConfig, name: str, ask: Ask | None) -> Callable[[], Backend] | None:
+    """Return a function that makes the backend of an account; None when its mail is not on a server.
+
+    Raises ConfigError for a kind of account that cannot be served yet.
+    """
+    if account.pop3 is not None or account.maildir is not None:
+        kind = "pop3" if account.pop3 is not None else "maildir"
+        raise ConfigError(f"accounts.{name}.{kind}: this version reads mail by imap only; use imap")
+    if account.imap is None:
+        return None
+    server, secret = _server(account.imap, name), _secret(account.imap, name, ask)
+    return lambda: ImapBackend(server, secret, listing_fields=LISTING_FIELDS)
+
+
+def transport(account: AccountConfig, name: str, ask: Ask | None) -> Callable[[], Transport] | None:
+    """Return a function that makes the transport of an account; None when it cannot send."""
+    if account.sendmail is not None:
+        command = account.sendmail
+        return lambda: SendmailTransport(command)
+    if account.smtp is None:
+        return None
+    server, secret = _server(account.smtp, name), _secret(account.smtp, name, ask)
+    return lambda: SmtpTransport(server, secret)
+
+
+def _server(config: ServerConfig, name: str) -> Server:
+    auth = config.auth
+    if not isinstance(auth, str):
+        raise ConfigError(
+            f"accounts.{name}.auth: this version cannot sign in by itself; set oauth_command to a program "
+            "that prints a token"
+        )
+    how = {"oauth_command": "oauth2"}.get(auth, auth)
+    ca = str(config.ca_path) if config.ca_path else ""
+    return Server(config.host, config.port, config.security, config.user, ca, config.insecure, how)
+
+
+def _secret(config: ServerConfig, name: str, ask: Ask | None) -> Secret:
+    given = config.password.reveal if config.password else None
+    token = config.oauth_command if config.auth == "oauth_command" else None
+    return Secret(
+        name, config.user, command=config.password_command, token_command=token, given=given, ask=ask
+    )
