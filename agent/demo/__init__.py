@@ -1,0 +1,1 @@
+"""A mail server in the program, with sample mail: to try the agent without account or network."""
