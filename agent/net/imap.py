@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
-from agent.errors import CommandError, NetworkError, Refused
+from agent.errors import AuthError, CommandError, NetworkError, Refused
 from agent.net.base import Fetched, FlagState, FolderInfo, FolderState, Moved, Pushed, Server
 from agent.net.imap_fetch import FetchReader
 from agent.net.imap_folders import encoded, listed, with_roles
@@ -19,6 +19,7 @@ from agent.net.imap_select import Selecting, state_of_status
 from agent.net.imap_syntax import split_set, uid_list, uid_set, wire_date
 from agent.net.imap_watch import Watch, idle
 from agent.net.said import refusal
+from agent.net.secrets import Forgetting
 from agent.net.wire import Answer, Client, Wire, guard, quote
 
 _COPYUID = re.compile(rb"\[COPYUID (\d+) ([\d:,]+) ([\d:,]+)\]", re.IGNORECASE)
@@ -99,6 +100,11 @@ class ImapBackend:
                 self._start_tls(client)
             log_in(client, self.server, self._secret)
             self._discover(client)
+        except AuthError:
+            self.close()
+            if isinstance(self._secret, Forgetting):
+                self._secret.forget()
+            raise
         except BaseException:
             self.close()
             raise
@@ -235,9 +241,13 @@ class ImapBackend:
         """Fetch whole messages, while they arrive; raises ShortBody after the last if some were short."""
         return self._fetch(uids, [self._items("")], FetchReader.messages)
 
-    def _items(self, section: str) -> str:
+    def heads(self, uids: str, octets: int) -> Iterator[Fetched]:
+        """Fetch the first octets of messages, while they arrive; `raw` may be shorter than `size` says."""
+        return self._fetch(uids, [self._items("", f"<0.{octets}>")], FetchReader.heads)
+
+    def _items(self, section: str, part: str = "") -> str:
         modseq = " MODSEQ" if self.has_modseq else ""
-        return f"(UID FLAGS INTERNALDATE RFC822.SIZE{modseq} BODY.PEEK[{section}])"
+        return f"(UID FLAGS INTERNALDATE RFC822.SIZE{modseq} BODY.PEEK[{section}]{part})"
 
     def _fetch(self, uids: str, words: list[str], rows: Callable[[FetchReader], Any]) -> Iterator[Any]:
         sets = split_set(uids)
@@ -259,11 +269,12 @@ class ImapBackend:
 
     def search(self, criteria: Sequence[str | bytes]) -> list[int]:
         """Run UID SEARCH: str are words of ours, bytes are the user's text in UTF-8."""
-        words: list[str | bytes] = []
+        charset = (
+            [] if all(isinstance(word, str) or word.isascii() for word in criteria) else ["CHARSET UTF-8"]
+        )
+        words: list[str | bytes] = [*charset]
         for word in criteria:
             words.append(word if isinstance(word, str) or not word.isascii() else quote(word.decode("ascii")))
-        if any(isinstance(word, bytes) for word in words):
-            words.insert(0, "CHARSET UTF-8")
         return self._search(words)
 
     def _search(self, words: Sequence[str | bytes]) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.net.base import Fetched, FlagState, ShortBody
 from agent.net.imap_syntax import Value, flag_words, internal_date, items, number
@@ -18,7 +18,7 @@ from agent.net.wire import Response, Wire
 _ROW = re.compile(
     rb"\* (\d+) FETCH \((?:"
     rb"UID (\d+) ?|FLAGS \(([^()]*)\) ?|INTERNALDATE \"([^\"]*)\" ?|RFC822\.SIZE (\d+) ?|MODSEQ \((\d+)\) ?"
-    rb")*(?:BODY\[[^\]]*\] \{(\d{1,10})\}|\))\r\n"
+    rb")*(?:BODY\[[^\]]*\](?:<\d+>)? \{(\d{1,10})\}|\))\r\n"
 )
 _SMALL = 1 << 16
 _CACHED = 20_000
@@ -98,6 +98,11 @@ class FetchReader:
                 int(modseq) if modseq else None,
             )
         self._ensure_complete()
+
+    def heads(self) -> Iterator[Fetched]:
+        """Yield messages of which only the first octets were asked for, as `raw`."""
+        for row in self.headers():
+            yield replace(row, header=None, raw=row.header)
 
     def messages(self) -> Iterator[Fetched]:
         """Yield whole messages; at the end raises ShortBody for those with octets missing."""

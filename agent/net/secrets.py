@@ -5,10 +5,12 @@ Runs on the thread that connects; a command may take a minute (a dialog), the ke
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from agent.errors import AuthError
 from agent.net.said import said
@@ -19,6 +21,14 @@ COMMAND_S = 60.0
 SERVICE = "mail-agent"
 
 Command = str | Sequence[str]
+
+
+@runtime_checkable
+class Forgetting(Protocol):
+    """A secret that can be told that the server refused it."""
+
+    def forget(self) -> None:
+        """Do not give the same answer from memory again."""
 
 
 class Secret:
@@ -81,24 +91,26 @@ class Secret:
 def run_command(command: Command, what: str, limit_s: float = COMMAND_S) -> str:
     """Return the first line a command prints; raises AuthError with its words when it fails."""
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command if isinstance(command, str) else list(command),
             shell=isinstance(command, str),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=limit_s,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that all of it can be stopped
         )
-    except subprocess.TimeoutExpired:
-        # The exception holds what was printed so far: not for the log.
-        raise AuthError(f"{what}: no end within {limit_s:.0f} s") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise AuthError(f"{what}: cannot be started: {error}") from error
-    if done.returncode:
-        raise AuthError(
-            f"{what}: failed with status {done.returncode}: {said(done.stderr) or 'no reason given'}"
-        )
-    line = done.stdout.partition(b"\n")[0].rstrip(b"\r")
+    with process:
+        try:
+            printed, told = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            # The exception holds what was printed so far: not for the log.
+            raise AuthError(f"{what}: no end within {limit_s:.0f} s; stopped") from None
+    if process.returncode:
+        raise AuthError(f"{what}: failed with status {process.returncode}: {said(told) or 'no reason given'}")
+    line = printed.partition(b"\n")[0].rstrip(b"\r")
     if not line:
         raise AuthError(f"{what}: printed nothing")
     try:

@@ -221,11 +221,12 @@ class Wire(imaplib.IMAP4):
                 if not word.isascii():
                     raise CommandError(f"{word!r:.80} must be ASCII here")
         line: bytes = tag
-        for part in words:
+        for before, part in zip((None, *words), words, strict=False):
+            gap = b"" if before == "(" or part == ")" else b" "  # the grammar has none inside of parentheses
             if isinstance(part, str):
-                line += b" " + part.encode("ascii")
+                line += gap + part.encode("ascii")
                 continue
-            line += b" " + self._announce(part)
+            line += gap + self._announce(part)
             if line.endswith(b"+}"):
                 line += b"\r\n" + part
                 continue

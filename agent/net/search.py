@@ -1,0 +1,150 @@
+"""Renders a query to IMAP SEARCH (RFC 9051 section 6.4.4): a superset of what the query means.
+
+What the server finds is fetched and filtered by the query itself. Where a part cannot be asked in a
+way that finds at least as much, ALL stands in its place. One exception: servers do not fold accents,
+so a word that is spelled with others than in the message is not found there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from agent.mail.query import All, And, Date, Is, Node, Not, Or, Person, Size, Tag, Words
+from agent.net.imap_syntax import search_date
+
+Criterion = list[str | bytes]
+
+ALL: Criterion = ["ALL"]
+NONE: Criterion = ["NOT ALL"]
+_FLAG = {
+    "unread": "UNSEEN",
+    "read": "SEEN",
+    "flagged": "FLAGGED",
+    "answered": "ANSWERED",
+    "draft": "DRAFT",
+    "deleted": "DELETED",
+    "forwarded": "KEYWORD $Forwarded",
+}
+_NOT_FLAG = {
+    "unread": "SEEN",
+    "read": "UNSEEN",
+    "flagged": "UNFLAGGED",
+    "answered": "UNANSWERED",
+    "draft": "UNDRAFT",
+    "deleted": "UNDELETED",
+    "forwarded": "UNKEYWORD $Forwarded",
+}
+_PERSON = {"from": "FROM", "to": "TO", "cc": "CC", "bcc": "BCC", "list": "HEADER List-Id"}
+_TEXT = {"any": "TEXT", "subject": "SUBJECT", "body": "BODY"}
+_WORD = re.compile(r"[^\W_]+")
+_PERSON_PART = re.compile(r'[^\s<>"(),;:\\]+')
+_ATOM = re.compile(r"[A-Za-z0-9!#$&'+,\-./:;<=>?@\[^_`|}~]+")
+_DAY = 86400
+
+
+def criteria(node: Node) -> Criterion:
+    """Return the words for Backend.search: str are SEARCH keys, bytes the user's text in UTF-8.
+
+    `["ALL"]` means that the server cannot narrow the search.
+    """
+    return _render(node, False)
+
+
+def _render(node: Node, negated: bool) -> Criterion:
+    if isinstance(node, Not):
+        return _render(node.item, not negated)
+    if isinstance(node, And | Or):
+        parts = [_render(item, negated) for item in node.items]
+        return _all(parts) if isinstance(node, And) != negated else _any(parts)
+    if isinstance(node, All):
+        return NONE if negated else ALL
+    if isinstance(node, Is) and node.name in _FLAG:
+        return [(_NOT_FLAG if negated else _FLAG)[node.name]]
+    if isinstance(node, Size):
+        return _size(node, negated)
+    if negated:
+        return ALL  # the rest finds too much, so its opposite would find too little
+    if isinstance(node, Words):
+        return _words(node)
+    if isinstance(node, Person):
+        return _containing(_PERSON[node.field], _PERSON_PART.findall(node.text))
+    if isinstance(node, Date):
+        return _date(node)
+    return _mark(node)
+
+
+def _mark(node: Node) -> Criterion:
+    """Render what is a keyword on the server; all else only the local store knows."""
+    if isinstance(node, Tag) and _ATOM.fullmatch(node.name):
+        return [f"KEYWORD {node.name}"]
+    if isinstance(node, Is) and node.name == "muted":
+        return ["KEYWORD $Muted"]
+    return ALL
+
+
+def _words(node: Words) -> Criterion:
+    if node.field == "filename":
+        return ALL
+    words = _WORD.findall(node.text)
+    if not words:
+        return NONE
+    return _containing(_TEXT[node.field], words)
+
+
+def _containing(key: str, words: Iterable[str]) -> Criterion:
+    """Ask for each word by itself: what stands between them may differ."""
+    return _all([[key, word.encode("utf-8", "replace")] for word in dict.fromkeys(words)])
+
+
+def _size(node: Size, negated: bool) -> Criterion:
+    parts: list[Criterion] = []
+    if node.larger is not None:
+        parts.append([f"SMALLER {node.larger + 1}" if negated else f"LARGER {max(0, node.larger)}"])
+    if node.smaller is not None:
+        parts.append([f"LARGER {max(0, node.smaller - 1)}" if negated else f"SMALLER {max(0, node.smaller)}"])
+    return _any(parts) if negated and parts else NONE if negated else _all(parts)
+
+
+def _date(node: Date) -> Criterion:
+    """Render a range a day wider at both ends, as SEARCH knows neither times nor time zones."""
+    since = search_date(node.since // _DAY - 1) if node.since is not None else ""
+    before = search_date(node.before // _DAY + 2) if node.before is not None else ""
+    received: list[Criterion] = [
+        [f"{key} {day}"] for key, day in (("SINCE", since), ("BEFORE", before)) if day
+    ]
+    if node.field == "received":
+        return _all(received)
+    sent: list[Criterion] = [
+        [f"{key} {day}"] for key, day in (("SENTSINCE", since), ("SENTBEFORE", before)) if day
+    ]
+    # A message without a Date is as old as its arrival.
+    return _any([_all(sent), _all(received)])
+
+
+def _all(parts: list[Criterion]) -> Criterion:
+    kept = [part for part in parts if part != ALL]
+    if NONE in kept:
+        return NONE
+    result: Criterion = []
+    for part in kept:
+        result += part
+    return result or ALL
+
+
+def _any(parts: list[Criterion]) -> Criterion:
+    kept = [part for part in parts if part != NONE]
+    if not kept:
+        return NONE
+    if ALL in kept:
+        return ALL
+    result = _one(kept[-1])
+    for part in reversed(kept[:-1]):
+        result = ["OR", *_one(part), *result]
+    return result
+
+
+def _one(part: Criterion) -> Criterion:
+    """Return the part as a single search key, in parentheses where it is several."""
+    simple = len(part) == 1 or (len(part) == 2 and isinstance(part[1], bytes))
+    return part if simple else ["(", *part, ")"]
