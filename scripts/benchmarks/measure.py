@@ -58,7 +58,8 @@ def command(
     process.stdout.close()
     text = output.decode(errors="replace").strip()
     if process.returncode:
-        raise Failed(f"{arguments[0]} ended with {process.returncode}: {text[-300:]}")
+        last = text.rpartition("\n")[2][-300:]
+        raise Failed(f"{Path(arguments[0]).name} ended with {process.returncode}: {last}")
     return Measured(seconds, memory.peak_mb, text)
 
 

@@ -173,6 +173,7 @@ def _median(found: Sequence[Measured]) -> Measured:
 
 ROWS = (
     Row("headers", "peer", "neomutt, no cache", neomutt, "neomutt"),
+    Row("first", "peer", "neomutt, nothing stored", sum_of("neomutt, no cache")),
     Row("screen", "peer", "neomutt, header cache", neomutt_cached, "neomutt"),
     Row("mirror", "peer", "mbsync", mbsync, "mbsync"),
     Row("mirror", "peer", "notmuch new", notmuch_new, "notmuch"),
