@@ -18,6 +18,9 @@ from datetime import tzinfo
 from agent.errors import CommandError, QueryError, did_you_mean
 from agent.mail.query import PERSON_FIELDS, All, Node, all_of, any_of, none_of
 from agent.mail.query_fields import FIELDS, WORD_FIELDS, literal, simple
+from agent.mail.query_keywords import from_keywords
+
+__all__ = ["from_keywords", "parse"]
 
 MAX_DEPTH = 50
 
