@@ -41,8 +41,12 @@ LAYERS = {
     "app": ENGINE,
     "repl": FRONT,
     "console": FRONT | {"repl"},
-    "headless": FRONT,
-    "cli": FRONT | {"console", "repl", "headless", "demo"},
+    "logs": VALUES,
+    "output": VALUES | {"core", "api"},
+    "starter": VALUES | {"config"},
+    "doctor": FRONT,
+    "headless": FRONT | {"output"},
+    "cli": FRONT | {"console", "repl", "headless", "demo", "doctor", "logs", "output", "starter"},
 }
 
 # Libraries that only some parts may import; an empty set is nobody.
