@@ -90,7 +90,7 @@ class DemoServer:
         self._user_of = {address: one.user for one in USERS for address in (one.address, *one.aliases)}
         self._delivered: list[Delivered] = []
         self._answers: set[asyncio.Task[None]] = set()
-        self._thread: threading.Thread | None = None
+        self._thread: threading.Thread | None = None  # noqa: TID251  # named, not made
         self._ready = threading.Event()
         self._failure: BaseException | None = None
 
