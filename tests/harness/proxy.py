@@ -224,8 +224,8 @@ class Proxy:
         return None, len(stream)
 
     async def _read(self, direction: Direction, reader: asyncio.StreamReader) -> bytes:
-        changes = [(old, new) for way, old, new in self._replacements if way == direction]
         chunk = await reader.read(CHUNK)
+        changes = [(old, new) for way, old, new in self._replacements if way == direction]
         if changes and chunk and not chunk.endswith(b"\n"):
             chunk += await reader.readline()
         for old, new in changes:
