@@ -53,7 +53,7 @@ _REPORT = re.compile(
 # Subjects of bounces and of automatic answers; a reply to such a one (`Re: ...`) is a person's.
 _TELLTALE = re.compile(
     r"\W*(returned (e-?)?mail|undeliver(ed|able)|non-?deliver|delivery (status notif|notif|fail|has failed)"
-    r"|(e-?mail|message) (delivery|transport) (stat|fail|has failed|problem|error|warning|system|notif|report)"
+    r"|(e-?mail|message) (delivery|transport) (stat|fail|has failed|problem|error|warn|system|notif|report)"
     r"|(your )?(e-?mail|message) (could not be|was not|not) (delivered|sent)|permanent delivery|mail error"
     r"|(e-?mail|message) (system error|returned|failed|delayed)|fail(ure|ed) (notice|delivery)"
     r"|warning(:|--) ?(could not send|message)|complaint about message|abuse report|spam report"
