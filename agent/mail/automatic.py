@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from agent.mail.address import Address, parse_addresses
+from agent.mail.address import Address, normal_address, parse_addresses
 
 MAX_AGE_S = 3 * 86400
 MIN_PERIOD_S = 86400
@@ -92,7 +92,7 @@ def refusal(
     """
     fields = [(name.lower(), value) for name, value in headers]
     path = _return_path(fields, return_path)
-    mine = {_key(address) for address in own}
+    mine = {mailbox(address) for address in own}
     return (
         _place(folder_role, received, now, max_age)
         or _machine(fields)
@@ -124,6 +124,12 @@ def reply_recipient(headers: Headers, return_path: str | None = None) -> Address
 def period_over(last: float | None, now: float, every_s: float) -> bool:
     """Tell whether a sender who was answered at `last` may be answered again (RFC 5230 section 4.1)."""
     return last is None or now - last >= every_s
+
+
+def mailbox(address: str) -> str:
+    """Bring an address to the form in which two are the same mailbox: no case, no +detail."""
+    local, _, domain = normal_address(address).rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
 
 
 def _return_path(fields: Headers, known: str | None) -> str | None:
@@ -178,7 +184,7 @@ def _sender(fields: Headers, path: str | None, mine: set[str]) -> str | None:
         local = address.rpartition("@")[0] or address
         if _ROBOT.fullmatch(local.lower()[:320]):
             return f"it was sent by a program ({address})"
-        if _key(address) in mine:
+        if mailbox(address) in mine:
             return f"it was sent by ourselves ({address})"
     if path is not None and any(f"{local}={domain}" in path.lower() for local, _, domain in _split(mine)):
         return f"it is bulk mail: the return address {path} names the recipient"
@@ -196,7 +202,7 @@ def _subject(fields: Headers) -> str | None:
 
 
 def _not_for(fields: Headers, mine: set[str]) -> str | None:
-    if any(_key(person.addr) in mine for person in _people(fields, _RECIPIENTS)):
+    if any(mailbox(person.addr) in mine for person in _people(fields, _RECIPIENTS)):
         return None
     return "none of our addresses is among its recipients"
 
@@ -206,12 +212,6 @@ def _people(fields: Headers, names: Collection[str]) -> Iterable[Address]:
     for name, value in fields:
         if name in names:
             yield from (person for person in parse_addresses(value) if person.domain)
-
-
-def _key(address: str) -> str:
-    """Bring an address to the form in which two are the same mailbox: no case, no +detail."""
-    local, _, domain = address.strip().lower().rpartition("@")
-    return f"{local.partition('+')[0]}@{domain}"
 
 
 def _split(addresses: Iterable[str]) -> list[tuple[str, str, str]]:
