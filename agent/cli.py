@@ -208,11 +208,13 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _tour(args: argparse.Namespace) -> int:
-    from agent.demo import tour
+    from importlib import resources
+
     from agent.headless import run_code
 
+    tour = (resources.files("agent.demo") / "tour.txt").read_text(encoding="utf-8")
     with _agent(args) as agent:
-        return run_code(agent, tour.source(), "tour.py")
+        return run_code(agent, tour, "tour.py")
 
 
 def _run(args: argparse.Namespace) -> int:

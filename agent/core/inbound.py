@@ -12,7 +12,6 @@ import logging
 import math
 import random
 import socket
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -27,7 +26,7 @@ from agent.core.uidset import chunks
 from agent.errors import AuthError, NetworkError, Refused, StoreError
 from agent.net.base import Backend
 from agent.store import folders, journal, messages
-from agent.store.db import Store
+from agent.store.db import Row, Store
 from agent.store.folders import FolderRow
 from agent.threads import spawn
 
@@ -251,7 +250,7 @@ class Inbound:
 
     # -- requests ----------------------------------------------------------------------------
 
-    def _answer(self, request: sqlite3.Row) -> None:
+    def _answer(self, request: Row) -> None:
         job, args = request["id"], json.loads(request["args"])
         self._store.write(lambda tx: journal.set_job(tx, job, state="running")).result()
         does: dict[str, Callable[[dict[str, Any]], None]] = {

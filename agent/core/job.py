@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, overload
@@ -14,7 +13,7 @@ from agent.store import journal
 
 if TYPE_CHECKING:
     from agent.core.context import Context
-    from agent.store.db import Transaction
+    from agent.store.db import Row, Transaction
 
 _WAITING = {"queued": "syncing", "running": "running"}
 
@@ -94,7 +93,7 @@ class Job:
             now = self._context.clock.now()
             self._context.submit(lambda tx: journal.cancel(tx, job, now))
 
-    def _row(self) -> sqlite3.Row | None:
+    def _row(self) -> Row | None:
         job = self.id
         return None if job is None else self._context.read(journal.get_job, job)
 

@@ -234,36 +234,36 @@ class Walker:
     def __init__(self, keymap: Keymap) -> None:
         self._keymap = keymap
         self._digits = ""
-        self._keys: tuple[str, ...] = ()
+        self.keys: tuple[str, ...] = ()
 
     @property
     def pending(self) -> str:
         """What was typed and still waits for more, such as `3g`."""
-        return self._digits + str(KeySequence(self._keys)) if self._keys else self._digits
+        return self._digits + str(KeySequence(self.keys)) if self.keys else self._digits
 
     def next_keys(self, contexts: Iterable[str]) -> tuple[Binding, ...]:
         """Return the bindings that the pending keys may still lead to."""
-        return self._keymap.find(self._keys, contexts).longer if self._keys else ()
+        return self._keymap.find(self.keys, contexts).longer if self.keys else ()
 
     def reset(self) -> None:
         """Forget what was typed."""
-        self._digits, self._keys = "", ()
+        self._digits, self.keys = "", ()
 
     def press(self, key: str, contexts: Iterable[str]) -> Step:
         """Take one key."""
         contexts = tuple(contexts)
-        if not self._keys and re.fullmatch("[1-9]" if not self._digits else "[0-9]", key):
+        if not self.keys and re.fullmatch("[1-9]" if not self._digits else "[0-9]", key):
             self._digits = (self._digits + key)[:9]
             return Step()
         waiting = self.pending
         if key == "Escape" and waiting:
             self.reset()
             return Step()
-        found = self._keymap.find((*self._keys, key), contexts)
+        found = self._keymap.find((*self.keys, key), contexts)
         if not found.binding and found.longer:
-            self._keys = (*self._keys, key)
+            self.keys = (*self.keys, key)
             return Step()
         count = int(self._digits) if self._digits else None
-        typed = (*self._keys, key)
+        typed = (*self.keys, key)
         self.reset()
         return Step(found.binding, count) if found.binding else Step(unknown=str(KeySequence(typed)))

@@ -6,7 +6,6 @@ comes from a sender is shown through mail.safe in reprs; properties give it as i
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, MutableSet, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,16 +13,18 @@ from typing import TYPE_CHECKING
 
 from agent.core import draft
 from agent.core import job as jobs
+from agent.core import replies
 from agent.core.job import Job
 from agent.core.verbs import Verbs, folder_of
 from agent.errors import CommandError
 from agent.mail import flags as words
 from agent.mail import query_parse
 from agent.mail.address import Address, parse_addresses
-from agent.mail.header import AUTOMATIC, BOUNCE, BULK, LIST
+from agent.mail.header import AUTOMATIC, BOUNCE, BULK, LIST, Envelope
 from agent.mail.parse import Parsed, Part, parse
 from agent.mail.safe import Safe, fit, safe
 from agent.store import messages, schema, search
+from agent.store.db import Row
 
 if TYPE_CHECKING:
     from agent.core.account import Account
@@ -109,7 +110,7 @@ def _bit(flag: str) -> int:
 class Message(Verbs):
     """One message; `id` names it for ever, through moves, restarts and a new UIDVALIDITY."""
 
-    def __init__(self, context: Context, message: int, row: sqlite3.Row | None = None) -> None:
+    def __init__(self, context: Context, message: int, row: Row | None = None) -> None:
         self._context = context
         self._id = message
         self._cached = row
@@ -120,7 +121,7 @@ class Message(Verbs):
         """Return the messages with the given row ids, their rows read by one SELECT per 500."""
         return [cls(context, row["id"], row) for row in context.read(messages.get_many, ids)]
 
-    def _row(self) -> sqlite3.Row | None:
+    def _row(self) -> Row | None:
         revision = self._context.store.revision
         if self._revision != revision:
             self._cached = self._context.read(messages.get, self._id)
@@ -378,6 +379,18 @@ class Message(Verbs):
         """Begin a new message like this one; also how a draft is taken up again."""
         return draft.edit_as_new(self._context, self)
 
+    def auto_reply(
+        self, text: str, *, handle: str = "", every: str = "7d", subject: str = "", force: bool = False
+    ) -> Job:
+        """Answer automatically, if RFC 3834 and RFC 5230 allow it and the sender has not been answered yet.
+
+        Once in `every` for each sender and `handle` (default: the rule's or hook's name). The returned
+        job is cancelled, and says why, when no reply goes out. `force` skips every check.
+        """
+        return replies.auto_reply(
+            self._context, self, text, handle=handle, every=every, subject=subject, force=force
+        )
+
     # -- common ------------------------------------------------------------------------------
 
     def _key(self) -> str:
@@ -391,6 +404,18 @@ class Message(Verbs):
         """Tell whether the message is what a query of the query language means."""
         node = query_parse.parse(text, self._context.clock.now())
         return self._context.read(search.contains, node, self._id)
+
+    def _envelope(self) -> Envelope:
+        """Return the envelope: the whole header's where it is here, else that of the listing."""
+        if raw := self._bytes():
+            return _parsed(raw).envelope
+        return Envelope(
+            subject=self.subject, from_=self._text("from_"), sender=self._text("sender"), to=self._text("to_"),
+            cc=self._text("cc"), bcc=self._text("bcc"), reply_to=self._text("reply_to"),
+            date=self._number("date"), message_id=self.message_id, in_reply_to=self.in_reply_to,
+            references=self.references, list_id=self.list_id, traits=self._number("traits"),
+            return_path=None,
+        )  # fmt: skip
 
     def _chosen(self) -> list[int]:
         return [self._id]

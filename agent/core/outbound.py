@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import queue
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from agent.errors import AuthError, CommandError, NetworkError, Refused, StoreEr
 from agent.mail import flags
 from agent.net.base import Envelope, Transport
 from agent.store import folders, journal, outbox
-from agent.store.db import Store, Transaction
+from agent.store.db import Row, Store, Transaction
 from agent.threads import spawn
 
 _log = logging.getLogger("agent.outbound")
@@ -101,7 +100,7 @@ class Outbound:
 
     # -- one message -------------------------------------------------------------------------
 
-    def _send(self, item: sqlite3.Row) -> None:
+    def _send(self, item: Row) -> None:
         self._change(item, state="connecting", attempts=item["attempts"] + 1)
         ended = False
 
@@ -135,7 +134,7 @@ class Outbound:
             told = "; ".join(f"{who}: {why}" for who, why in receipt.refused.items())
             self._sent(item, f"not delivered to {told}" if told else "")
 
-    def _refused(self, item: sqlite3.Row, refused: Refused) -> None:
+    def _refused(self, item: Row, refused: Refused) -> None:
         if item["automatic"] and not item["sender"] and not self._null_sender_refused():
             # Some servers take no mail from <>: once more with the address, and remembered.
             self._store.write(self._remember_null_sender).result()
@@ -152,11 +151,11 @@ class Outbound:
     def _remember_null_sender(self, tx: Transaction) -> None:
         tx.execute("UPDATE account SET null_sender_refused = 1 WHERE id = ?", (self._account.id,))
 
-    def _retry(self, item: sqlite3.Row, why: str) -> None:
+    def _retry(self, item: Row, why: str) -> None:
         low, high = _RETRY_S
         self._later(item, why, min(high, low * 2 ** min(item["attempts"], 10)))
 
-    def _later(self, item: sqlite3.Row, why: str, pause: float) -> None:
+    def _later(self, item: Row, why: str, pause: float) -> None:
         now = self._clock.now()
         if now - item["created"] > _GIVE_UP_S:
             self._fail(item, f"given up after 5 days: {why}")
@@ -164,7 +163,7 @@ class Outbound:
         _log.info("%s: outbox item %d waits: %s", self._account.name, item["id"], why)
         self._change(item, state="queued", error=why, not_before=now + pause)
 
-    def _fail(self, item: sqlite3.Row, why: str) -> None:
+    def _fail(self, item: Row, why: str) -> None:
         _log.info("%s: outbox item %d was refused: %s", self._account.name, item["id"], why)
         now = self._clock.now()
 
@@ -175,7 +174,7 @@ class Outbound:
 
         self._store.write(work, durable=True).result()
 
-    def _sent(self, item: sqlite3.Row, told: str) -> None:
+    def _sent(self, item: Row, told: str) -> None:
         """Note that it is sent; the copy to Sent and the flag on what it answers go their own way."""
         now = self._clock.now()
         copy = None if item["copy"] is None else bodies.of_bytes(
@@ -209,7 +208,7 @@ class Outbound:
 
     # -- common ------------------------------------------------------------------------------
 
-    def _change(self, item: sqlite3.Row, **columns: Any) -> None:
+    def _change(self, item: Row, **columns: Any) -> None:
         """Change the item; one that was cancelled meanwhile raises nothing and stays cancelled."""
         self._store.write(lambda tx: outbox.change(tx, item["id"], **columns), durable=True).result()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,7 +12,7 @@ from agent.store import journal, outbox
 
 if TYPE_CHECKING:
     from agent.core.context import Context
-    from agent.store.db import Transaction
+    from agent.store.db import Row, Transaction
 
 _WAITING = ("queued", "uncertain", "failed")
 
@@ -25,7 +24,7 @@ class OutboxItem:
         self._context = context
         self._id = item
 
-    def _row(self) -> sqlite3.Row:
+    def _row(self) -> Row:
         row = self._context.read(outbox.get, self._id)
         if row is None:
             raise CommandError(f"there is no outbox item {self._id}")
@@ -90,7 +89,7 @@ class OutboxItem:
 
         self._submit(work)
 
-    def _checked(self, tx: Transaction, what: str) -> sqlite3.Row:
+    def _checked(self, tx: Transaction, what: str) -> Row:
         row = outbox.get(tx, self._id)
         if row is None or row["state"] not in _WAITING:
             raise CommandError(f"outbox item {self._id} is {row['state'] if row else 'gone'}; it cannot be {what}")

@@ -8,7 +8,6 @@ copied or appended twice.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -18,11 +17,11 @@ from agent.errors import Refused
 from agent.mail import flags
 from agent.net.base import Backend, Moved
 from agent.store import folders, journal, messages
-from agent.store.db import Store, Transaction
+from agent.store.db import Row, Store, Transaction
 from agent.store.folders import FolderRow
 
 T = TypeVar("T")
-Op = sqlite3.Row
+Op = Row
 _log = logging.getLogger("agent.replay")
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Pane = Literal["views", "repl"]
 Mark = Literal["toggle", "all", "none"]
+Answer = Literal["send", "edit", "keep", "drop", "ask"]
 
 
 class Screen(Protocol):
@@ -71,11 +72,14 @@ class Screen(Protocol):
 
     # -- writing -----------------------------------------------------------------------------
 
-    def write(self, make: Callable[[], Draft]) -> None:
-        """Make a draft away from the ui thread, let the user edit it and review it."""
+    def write(self, make: Callable[[], Draft], *, even_unchanged: bool = False) -> None:
+        """Make a draft away from the ui thread, let the user edit it and review it.
 
-    def review(self, answer: Literal["send", "edit", "keep", "drop"]) -> None:
-        """Say what becomes of the draft under review."""
+        What was left as it was is dropped, unless `even_unchanged` is set.
+        """
+
+    def review(self, answer: Answer) -> None:
+        """Say what becomes of the draft under review; `ask` asks whether to keep it."""
 
     # -- the rest ----------------------------------------------------------------------------
 

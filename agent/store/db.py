@@ -22,6 +22,7 @@ from agent.threads import spawn
 
 T = TypeVar("T")
 Transaction = sqlite3.Connection
+Row = sqlite3.Row
 _BUSY_S = 30.0
 _STOP = 9  # sorts behind all work, so that what was asked for is still written
 

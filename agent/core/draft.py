@@ -1,0 +1,318 @@
+"""Draft: a message being written. Nothing leaves before `send`, which freezes it into the outbox."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent import threads
+from agent.core import bodies, gate, sending
+from agent.core import job as jobs
+from agent.core.acting import actor
+from agent.core.job import Job
+from agent.errors import CommandError
+from agent.mail import compose as writing
+from agent.mail import composition, dates, flags
+from agent.mail import quote as quoting
+from agent.mail.address import Address, parse_addresses
+from agent.mail.composition import Attachment, Composition
+from agent.mail.safe import safe
+from agent.store import journal
+from agent.store.outbox import Sending
+
+if TYPE_CHECKING:
+    from agent.core.account import Account
+    from agent.core.context import Context
+    from agent.core.message import Message
+    from agent.store.db import Transaction
+
+People = str | Address | Sequence[str | Address]
+
+
+class Draft:
+    """A message being written; its fields can be set until it is sent."""
+
+    def __init__(
+        self, context: Context, account: Account, content: Composition, *, answers: Message | None = None,
+        forwards: bool = False,
+    ) -> None:  # fmt: skip
+        self._context = context
+        self._account = account
+        self._content = content
+        self._answers = answers
+        self._forwards = forwards
+        self._kept: list[int] = []  # the message in the drafts folder, when it was saved
+
+    @property
+    def account(self) -> Account:
+        """The account that sends it."""
+        return self._account
+
+    @property
+    def answers(self) -> Message | None:
+        """The message it answers or forwards."""
+        return self._answers
+
+    # -- fields ------------------------------------------------------------------------------
+
+    @property
+    def from_(self) -> Address:
+        """The author: one of our own addresses."""
+        return self._content.from_
+
+    @from_.setter
+    def from_(self, value: str | Address) -> None:
+        wanted = _people(value)
+        for account in self._context.accounts.values():
+            for identity in account.identities:
+                if wanted and identity.addr.casefold() == wanted[0].addr.casefold():
+                    self._content.from_ = Address(wanted[0].name or identity.name, identity.addr)
+                    self._account = account
+                    return
+        raise CommandError(f"{value} is none of our addresses; add it under aliases in config.yaml")
+
+    @property
+    def to(self) -> list[Address]:
+        """To."""
+        return self._content.to
+
+    @to.setter
+    def to(self, value: People) -> None:
+        self._content.to = _people(value)
+
+    @property
+    def cc(self) -> list[Address]:
+        """Cc."""
+        return self._content.cc
+
+    @cc.setter
+    def cc(self, value: People) -> None:
+        self._content.cc = _people(value)
+
+    @property
+    def bcc(self) -> list[Address]:
+        """Bcc: they get it, nobody sees that they do."""
+        return self._content.bcc
+
+    @bcc.setter
+    def bcc(self, value: People) -> None:
+        self._content.bcc = _people(value)
+
+    @property
+    def subject(self) -> str:
+        """The subject."""
+        return self._content.subject
+
+    @subject.setter
+    def subject(self, value: str) -> None:
+        self._content.subject = value
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        return self._content.text
+
+    @text.setter
+    def text(self, value: str) -> None:
+        self._content.text = value
+
+    @property
+    def html(self) -> str:
+        """An HTML version of the text; empty for none."""
+        return self._content.html
+
+    @html.setter
+    def html(self, value: str) -> None:
+        self._content.html = value
+
+    @property
+    def attachments(self) -> list[Attachment]:
+        """What is attached."""
+        return self._content.attachments
+
+    def attach(self, path: str | Path) -> Draft:
+        """Attach a file; raises CommandError when it cannot be read."""
+        path = Path(path).expanduser()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise CommandError(f"cannot attach {path}: {error.strerror}") from None
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        self._content.attachments.append(Attachment(path.name, kind, content))
+        return self
+
+    # -- checking, saving, sending -----------------------------------------------------------
+
+    def check(self) -> list[str]:
+        """Return what speaks against sending it, in words; empty when nothing does."""
+        problems = []
+        if not (self.to or self.cc or self.bcc):
+            problems.append("it has no recipient")
+        for person in (*self.to, *self.cc, *self.bcc):
+            if "@" not in person.addr:
+                problems.append(f"{str(person)!r} is not an address")
+        if not self.subject.strip():
+            problems.append("it has no subject")
+        if self._mentions_attachment() and not self.attachments:
+            problems.append("it speaks of an attachment and has none")
+        return problems
+
+    def _mentions_attachment(self) -> bool:
+        own = [line for line in self.text.splitlines() if not line.startswith(">")]
+        return any(word in line.lower() for line in own for word in ("attached", "attachment", "im anhang", "ci-joint"))
+
+    def save(self) -> Job:
+        """Keep it in the drafts folder; saving again replaces what was kept."""
+        context, account, folder = self._context, self._account, self._account.drafts
+        raw = self._build(keep_bcc=True)
+        now = context.clock.now()
+        item = bodies.of_bytes(
+            raw, uid=None, flags=flags.SEEN | flags.DRAFT, tags="", received=int(now), size=len(raw)
+        )
+        label, old = f"saved draft {self.subject!r}", tuple(self._kept)
+
+        def work(tx: Transaction) -> int:
+            job = journal.add_job(tx, "verb", label, now, origin=actor().origin)
+            journal.delete(tx, job, old)
+            kept.append(journal.append(tx, job, account.id, folder.id, item))
+            return job
+
+        kept: list[int] = []
+        job = jobs.submit(context, label, work)
+        self._kept = kept
+        return job
+
+    def send(self, at: str | None = None, hold: float | None = None, force: bool = False) -> Job:
+        """Queue it durably and send it; what answers a message marks that one answered when it is out.
+
+        `at` is a moment such as "18:00" or "mon 9:00", `hold` seconds during which it can be cancelled.
+        Raises CommandError when it cannot be sent as it is. From hooks, rules and timers it passes the
+        gate for automatic mail, unless `force` is set.
+        """
+        fatal = [problem for problem in self.check() if "recipient" in problem or "address" in problem]
+        if fatal:
+            raise CommandError(f"cannot send {self.subject!r}: {fatal[0]}")
+        if self._account.config.smtp is None and self._account.config.sendmail is None:
+            raise CommandError(f"account {self._account.name} cannot send; give it smtp or sendmail in config.yaml")
+        now = self._context.clock.now()
+        later = dates.moment(at, now) if at else now + (hold or 0.0)
+        if actor().automatic and not force:
+            return gate.send_draft(self._context, self, later)
+        return sending.queue(self._context, self._frozen(later), replaces=self._kept)
+
+    def _frozen(self, not_before: float, **more: Any) -> Sending:
+        """Freeze bytes, envelope and Message-ID."""
+        self._content.message_id = composition.new_message_id(self.from_.domain, os.urandom(16))
+        data = self._build(keep_bcc=False)
+        sender, recipients = composition.envelope_of(self._content)
+        return Sending(
+            account=self._account.id,
+            message_id=self._content.message_id,
+            sender=sender,
+            recipients=tuple(recipients),
+            subject=self.subject,
+            data=data,
+            copy=self._build(keep_bcc=True),
+            answers=self._answers._id if self._answers else None,
+            forwards=self._forwards,
+            not_before=not_before,
+            **more,
+        )
+
+    def _build(self, *, keep_bcc: bool) -> bytes:
+        self._content.date = self._context.clock.now()
+        return composition.build(self._content, keep_bcc=keep_bcc)
+
+    def __repr__(self) -> str:
+        to = ", ".join(safe(str(person)) for person in (*self.to, *self.cc, *self.bcc)) or "nobody yet"
+        return f"<Draft {safe(self.subject)!r} from {safe(str(self.from_))} to {to}>"
+
+
+# -- beginning one ---------------------------------------------------------------------------
+
+
+def compose(
+    context: Context, *, to: People, subject: str, text: str, cc: People = "", bcc: People = "",
+    account: Account | None = None,
+) -> Draft:  # fmt: skip
+    """Begin a new message; without an account the first one that can send writes it."""
+    account = account or _writer(context)
+    content = Composition(
+        from_=account.address, to=_people(to), cc=_people(cc), bcc=_people(bcc), subject=subject,
+        text=writing.signed(text, account.signature_for(account.address)),
+    )  # fmt: skip
+    return Draft(context, account, content)
+
+
+def reply(context: Context, message: Message, text: str, *, to_all: bool, quote: bool) -> Draft:
+    """Begin a reply; the address that received the message writes it."""
+    account = _here(message)
+    envelope = message._envelope()
+    quoted = quoting.quote(message.text, quoting.attribution(envelope)) if quote and message.text else ""
+    own = account.identities
+    author = writing.identity(envelope, own, message.headers)
+    content = writing.reply(
+        envelope, text, own=own, all=to_all, quoted=quoted, signature=account.signature_for(author),
+        headers=message.headers,
+    )  # fmt: skip
+    return Draft(context, account, content, answers=message)
+
+
+def forward(context: Context, message: Message, to: People, text: str) -> Draft:
+    """Begin a forward with text inline and attachments kept."""
+    account = _here(message)
+    envelope = message._envelope()
+    files = [Attachment(part.name or "attachment", part.type, part.bytes) for part in message.attachments]
+    author = writing.identity(envelope, account.identities, message.headers)
+    content = writing.forward(
+        envelope, text, to=_people(to), own=account.identities, body=message.text, attachments=files,
+        signature=account.signature_for(author), headers=message.headers,
+    )  # fmt: skip
+    return Draft(context, account, content, answers=message, forwards=True)
+
+
+def edit_as_new(context: Context, message: Message) -> Draft:
+    """Begin a message with the content of another; a draft of ours is replaced when it is saved or sent."""
+    account = _here(message)
+    content = writing.edit_as_new(message.raw, own=account.identities, draft=message.draft)
+    draft = Draft(context, account, content)
+    if message.draft:
+        draft._kept = [message._id]
+    return draft
+
+
+def automatic_reply(context: Context, message: Message, text: str, subject: str) -> Draft:
+    """Write an automatic reply; raises CommandError when there is nobody to answer."""
+    account = _here(message)
+    content = writing.automatic_reply(
+        message._envelope(), text, own=account.identities, headers=message.headers, subject=subject
+    )
+    return Draft(context, account, content, answers=message)
+
+
+def _here(message: Message) -> Account:
+    """Make sure that the message is here, where waiting is allowed, and return its account."""
+    account = message.account
+    if account is None:
+        raise CommandError(f"message {message.id} is gone")
+    if not message.fetched and threads.may_wait():
+        message.fetch().wait()
+    return account
+
+
+def _writer(context: Context) -> Account:
+    for account in context.accounts.values():
+        if account.config.smtp is not None or account.config.sendmail is not None:
+            return account
+    raise CommandError("no account can send; give one smtp or sendmail in config.yaml")
+
+
+def _people(value: People) -> list[Address]:
+    if isinstance(value, Address):
+        return [value]
+    if isinstance(value, str):
+        return list(parse_addresses(value))
+    return [person for each in value for person in _people(each)]

@@ -1,0 +1,87 @@
+"""`agent doctor`: looks at configuration, secrets, logins and init.py, and says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+from agent import api, builtin, userconf
+from agent.app import Agent
+from agent.config.load import load
+from agent.config.paths import Paths
+from agent.config.schema import AccountConfig, Config
+from agent.errors import AgentError, ConfigError
+from agent.net import connect
+
+Finding = tuple[bool, str]
+
+
+def examine(paths: Paths, out: TextIO, ask: Callable[[str], str], *, online: bool = True) -> int:
+    """Print one line for each thing looked at; return 1 when something is wrong. Changes no mail."""
+    bad = 0
+    for good, text in _findings(paths, ask, online):
+        first, *more = text.splitlines()
+        out.write(f"{'ok   ' if good else 'WRONG'} {first}\n" + "".join(f"      {line}\n" for line in more))
+        bad += not good
+    out.write("everything is in order\n" if not bad else f"{bad} thing{'s' if bad > 1 else ''} to mend\n")
+    return 1 if bad else 0
+
+
+def _findings(paths: Paths, ask: Callable[[str], str], online: bool) -> Iterator[Finding]:
+    if not paths.config_file.exists():
+        yield False, f"{paths.config_file} is not there; write one with `agent init`"
+        return
+    try:
+        config = load(paths.config_file)
+    except ConfigError as error:
+        yield from ((False, problem) for problem in error.problems)
+        return
+    yield True, f"{paths.config_file}: {len(config.accounts)} account{'' if len(config.accounts) == 1 else 's'}"
+    yield from ((False, warning) for warning in config.warnings)
+    if not config.accounts:
+        yield False, "there is no account; add one to config.yaml"
+    for name, account in config.accounts.items():
+        yield from _account(name, account, ask, online)
+    yield from _init(paths, config)
+
+
+def _account(name: str, account: AccountConfig, ask: Callable[[str], str], online: bool) -> Iterator[Finding]:
+    try:
+        backend, transport = connect.backend(account, name, ask), connect.transport(account, name, ask)
+    except AgentError as error:
+        yield False, str(error)
+        return
+    if transport is None:
+        yield True, f"{name}: no smtp and no sendmail, so it cannot send"
+    if not online:
+        return
+    for what, make in (("incoming", backend), ("outgoing", transport)):
+        if make is None:
+            continue
+        server = make()
+        try:
+            server.connect()
+        except AgentError as error:
+            yield False, f"{name}: {what}: {error}"
+        else:
+            yield True, f"{name}: {what}: {server!r}"
+        finally:
+            server.close()
+
+
+def _init(paths: Paths, config: Config) -> Iterator[Finding]:
+    if not paths.init_file.exists():
+        yield True, f"{paths.init_file} is not there: no hooks, rules or keys of your own"
+        return
+    agent = Agent(config, paths, may_own=False)
+    agent.start()
+    try:
+        builtin.install(agent.context)
+        problems = userconf.load(agent.context, paths.init_file)
+    finally:
+        agent.stop()
+        api.activate(None)
+    yield from ((False, problem) for problem in problems)
+    if not problems:
+        rules, hooks = len(agent.context.rules), len(agent.context.hooks.registry)
+        yield True, f"{paths.init_file}: {rules} rules, {hooks} hooks"
