@@ -135,7 +135,7 @@ class FetchReader:
             while True:
                 match = _ROW.match(stream.buffer, stream.position)
                 if match is None:
-                    if stream.buffer.find(b"\n", stream.position) < 0:
+                    if not stream.has_line() and len(stream.buffer) - stream.position < _SMALL:
                         stream.fill()
                         continue
                     row = self._unusual(wanted)

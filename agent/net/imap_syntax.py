@@ -47,6 +47,8 @@ def values(parts: Sequence[bytes]) -> list[Value]:
                 stack[-1].append(_ESCAPE.sub(rb"\1", match["quoted"]))
             else:
                 atom = match["atom"]
+                if atom[:1] == b"{":
+                    raise NetworkError(f"the server announces {atom[:40]!r} octets")
                 stack[-1].append(None if atom.upper() == b"NIL" else atom)
     return result
 
