@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.benchmarks import corpus
-from tests.harness.dovecot import Dovecot, Limits
+from tests.harness.dovecot import Dovecot, Options
 
 USER = "bench"
 
@@ -19,7 +19,7 @@ USER = "bench"
 def serving(count: int, data: Path, progress: corpus.Progress) -> Iterator[Dovecot]:
     """Serve a mailbox of `count` messages; the first time it is made, which takes a while."""
     folder = _own_folder(f"agent-bench-{os.getuid()}-{count}")
-    server = Dovecot(Limits(mail_location="sdbox:~/dbox", quota="0", folder=folder))
+    server = Dovecot(Options(mail_location="sdbox:~/dbox", quota="0", folder=folder))
     done = folder / "imported"
     if not done.exists():
         shutil.rmtree(folder)

@@ -67,8 +67,8 @@ def why_missing() -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What differs from a test's usual server; the benchmarks change all of it."""
+class Options:
+    """Where and how mail is kept; the benchmarks keep theirs otherwise."""
 
     mail_location: str = "maildir:~/Maildir"
     quota: str = "200M"
@@ -81,11 +81,11 @@ class Dovecot:
     host = "localhost"
     password = "secret"
 
-    def __init__(self, limits: Limits = Limits()) -> None:
-        self._limits = limits
+    def __init__(self, options: Options = Options()) -> None:
+        self._options = options
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self._process: subprocess.Popen[bytes] | None = None
-        self.dir = limits.folder or _make_folder()
+        self.dir = options.folder or _make_folder()
         self.ports: dict[str, int] = {}
         self.ca_file = self.dir / "ca.pem"
 
@@ -106,7 +106,7 @@ class Dovecot:
     def stop(self) -> None:
         """Stop the server and remove its folder."""
         self._kill()
-        if self._limits.folder is None:
+        if self._options.folder is None:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     @property
@@ -183,8 +183,8 @@ class Dovecot:
             "uid": str(account.pw_uid),
             "gid": str(account.pw_gid),
             "password": self.password,
-            "mail_location": self._limits.mail_location,
-            "quota": self._limits.quota,
+            "mail_location": self._options.mail_location,
+            "quota": self._options.quota,
             **{name: str(port) for name, port in self.ports.items()},
         }
         for folder in ("home", "run", "state", "oauth-keys/default/HS256"):
@@ -239,9 +239,9 @@ class Dovecot:
 
 
 @contextlib.contextmanager
-def running(limits: Limits = Limits()) -> Iterator[Dovecot]:
+def running(options: Options = Options()) -> Iterator[Dovecot]:
     """Start a Dovecot for the time of a with block."""
-    server = Dovecot(limits)
+    server = Dovecot(options)
     try:
         server.start()
         yield server
