@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LONGEST_MODULE = 500
+# Files that are handed to the user, not part of the program.
+DATA = ROOT / "agent" / "starters"
 
 GROUND = {"errors", "threads", "clock"}
 VALUES = GROUND | {"mail"}
@@ -109,6 +111,8 @@ def modules() -> dict[str, Path]:
     """Return dotted name -> file of every module of the package."""
     found = {}
     for path in sorted((ROOT / "agent").rglob("*.py")):
+        if DATA in path.parents:
+            continue
         parts = path.relative_to(ROOT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)] = path
     return found
@@ -173,7 +177,7 @@ def illegal(each: Import) -> bool:
     target = rest[0] if rest else "__init__"
     if own == "console" and target == "repl":
         return len(rest) > 1  # what the package repl offers, not its insides
-    return target not in (own, "__init__") and target not in LAYERS[own]
+    return target not in (own, "__init__") and target not in LAYERS.get(own, set())
 
 
 def all_imports() -> list[Import]:
