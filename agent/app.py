@@ -139,9 +139,7 @@ class Agent:
         context = self.context
         backend = connect.backend(account.config, account.name, self._ask)
         if backend is not None:
-            inbound = Inbound(
-                context.store, self.clock, account, backend, context.bus.wake, lazy=self._lazy
-            )
+            inbound = Inbound(context.store, self.clock, account, backend, context.bus.wake, lazy=self._lazy)
             self._inbound[account.id] = inbound
             inbound.start()
         transport = connect.transport(account.config, account.name, self._ask)
@@ -156,12 +154,15 @@ class Agent:
         """Wake the wires that have something to do; on the link thread, after commits."""
         rows = self.context.store.read(
             "SELECT DISTINCT account FROM op WHERE state = 'pending' UNION"
-            " SELECT DISTINCT account FROM job WHERE state = 'queued' AND kind <> 'verb' AND account IS NOT NULL"
+            " SELECT DISTINCT account FROM job"
+            " WHERE state = 'queued' AND kind <> 'verb' AND account IS NOT NULL"
         )
         for (account,) in rows:
             if account in self._inbound:
                 self._inbound[account].wake()
-        for (account,) in self.context.store.read("SELECT DISTINCT account FROM outbox WHERE state = 'queued'"):
+        for (account,) in self.context.store.read(
+            "SELECT DISTINCT account FROM outbox WHERE state = 'queued'"
+        ):
             if account in self._outbound:
                 self._outbound[account].wake()
 

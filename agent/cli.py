@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="agent", description="A mail client whose console is a Python REPL.")
     top.add_argument("--version", action="version", version=f"agent {__version__}")
-    top.add_argument("--demo", action="store_true", help="use a throw-away demo account; works with every command")
+    top.add_argument(
+        "--demo", action="store_true", help="use a throw-away demo account; works with every command"
+    )
     top.set_defaults(run=_console)
     commands = top.add_subparsers(metavar="COMMAND", title="commands")
 
@@ -89,7 +91,9 @@ def _add_send(send: argparse.ArgumentParser) -> None:
     send.add_argument("--bcc", default="", metavar="ADDRESSES", help="hidden copies go to")
     send.add_argument("--from", dest="sender", default="", metavar="ADDRESS", help="one of our own addresses")
     send.add_argument("--account", default="", metavar="NAME", help="the account that sends it")
-    send.add_argument("--attach", action="append", default=[], type=Path, metavar="FILE", help="attach a file")
+    send.add_argument(
+        "--attach", action="append", default=[], type=Path, metavar="FILE", help="attach a file"
+    )
 
 
 # -- building an agent -----------------------------------------------------------------------
@@ -179,7 +183,10 @@ def _first_sync(agent: Agent) -> None:
 
 def _serve_if_new(agent: Agent) -> None:
     """Connect when an account has never been synced; else everything is answered from the store."""
-    new = any("INBOX" not in account or account["INBOX"].synced is None for account in agent.context.accounts.values())
+    new = any(
+        "INBOX" not in account or account["INBOX"].synced is None
+        for account in agent.context.accounts.values()
+    )
     if new:
         agent.serve(lazy=True)
         _first_sync(agent)
@@ -259,7 +266,7 @@ def _search(args: argparse.Namespace) -> int:
     with _agent(args) as agent:
         if not args.demo:
             _serve_if_new(agent)
-        found = Messages(agent.context, query.All()).search(" ".join(args.query)).without_refuse()
+        found = Messages(agent.context, query.All()).search(" ".join(args.query))
         output.write_list(found.page(0, args.limit), sys.stdout, as_json=args.json)
         return 0
 

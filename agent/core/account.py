@@ -138,8 +138,9 @@ class Account:
 
     def role(self, role: str) -> Folder:
         """Return the folder with a role; raises CommandError when there is none."""
-        if (configured := self._config.folders.get(role)) is not None:
-            return self[configured]
+        for known, name in self._config.folders.items():
+            if known == role:
+                return self[name]
         for row in self._rows():
             if self.role_of(row) == role:
                 return self.of_row(row)

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.core import draft
+from agent.core import draft, replies
 from agent.core import job as jobs
-from agent.core import replies
 from agent.core.job import Job
 from agent.core.verbs import Verbs, folder_of
 from agent.errors import CommandError
@@ -410,7 +409,8 @@ class Message(Verbs):
         if raw := self._bytes():
             return _parsed(raw).envelope
         return Envelope(
-            subject=self.subject, from_=self._text("from_"), sender=self._text("sender"), to=self._text("to_"),
+            subject=self.subject, from_=self._text("from_"), sender=self._text("sender"),
+            to=self._text("to_"),
             cc=self._text("cc"), bcc=self._text("bcc"), reply_to=self._text("reply_to"),
             date=self._number("date"), message_id=self.message_id, in_reply_to=self.in_reply_to,
             references=self.references, list_id=self.list_id, traits=self._number("traits"),
@@ -430,7 +430,9 @@ class Message(Verbs):
         """Show the message as one line."""
         marks = ("N" if self.unread else " ") + ("!" if self.flagged else " ")
         who = self.from_.name or self.from_.addr
-        return Safe(f"{marks} {self.date:%Y-%m-%d %H:%M}  {fit(safe(who), 20)}  {safe(self.subject)}".rstrip())
+        return Safe(
+            f"{marks} {self.date:%Y-%m-%d %H:%M}  {fit(safe(who), 20)}  {safe(self.subject)}".rstrip()
+        )
 
     def __repr__(self) -> str:
         where = self.folder

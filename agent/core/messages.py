@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from agent.core.message import Message
 from agent.core.verbs import Verbs
-from agent.mail import query, query_parse
+from agent.mail import query as queries
+from agent.mail.query_keywords import from_keywords
+from agent.mail.query_parse import parse
 from agent.store import search
 
 if TYPE_CHECKING:
@@ -23,13 +25,13 @@ _SHOWN = 10
 class Messages(Verbs):
     """The messages a query means."""
 
-    def __init__(self, context: Context, node: query.Node, order: str = "-date") -> None:
+    def __init__(self, context: Context, node: queries.Node, order: str = "-date") -> None:
         self._context = context
         self._node = node
         self._order = order
 
     @property
-    def query(self) -> query.Node:
+    def query(self) -> queries.Node:
         """The query as a tree."""
         return self._node
 
@@ -38,12 +40,12 @@ class Messages(Verbs):
     @property
     def unread(self) -> Messages:
         """Those not read."""
-        return self._with(self._node & query.Is("unread"))
+        return self._with(self._node & queries.Is("unread"))
 
     @property
     def flagged(self) -> Messages:
         """The flagged ones."""
-        return self._with(self._node & query.Is("flagged"))
+        return self._with(self._node & queries.Is("flagged"))
 
     def search(self, text: str = "", **keywords: Any) -> Messages:
         """Narrow by the query language, keywords, or both; raises QueryError.
@@ -52,7 +54,7 @@ class Messages(Verbs):
         >>> inbox.search(from_="bob", unread=True, since="7d")
         """
         now = self._context.clock.now()
-        node = query_parse.parse(text, now) & query_parse.from_keywords(now, **keywords)
+        node = parse(text, now) & from_keywords(now, **keywords)
         return self._with(self._node & node)
 
     def sort(self, order: str) -> Messages:
@@ -70,9 +72,9 @@ class Messages(Verbs):
 
     def freeze(self) -> Messages:
         """Fix the messages: the result no longer changes with the mailbox."""
-        return self._with(query.Ids(tuple(self.ids())))
+        return self._with(queries.Ids(tuple(self.ids())))
 
-    def _with(self, node: query.Node) -> Messages:
+    def _with(self, node: queries.Node) -> Messages:
         return Messages(self._context, node, self._order)
 
     # -- asking ------------------------------------------------------------------------------

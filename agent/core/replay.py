@@ -66,7 +66,7 @@ class Replay:
         op = ops[0]
         add, remove = messages.split_tags(op["add_tags"]), messages.split_tags(op["remove_tags"])
         if not folder.keywords and (add or remove):
-            self._write(lambda tx: [journal.keep_tags_here(tx, each) for each in ops])
+            self._write(lambda tx: journal.keep_tags_here(tx, ops))
             add = remove = frozenset()
         plus = flags.to_wire(op["add_flags"], add)
         minus = flags.to_wire(op["remove_flags"], remove)
@@ -128,7 +128,9 @@ class Replay:
         target = self._folder(ops[0]["target"])
         for op in self._not_done_before(ops, target):
             raw = messages.raw(self._store.reader, op["content"]) or b""
-            row = self._store.read("SELECT flags, tags, received FROM message WHERE id = ?", (op["message"],))[0]
+            row = self._store.read(
+                "SELECT flags, tags, received FROM message WHERE id = ?", (op["message"],)
+            )[0]
             tags = messages.split_tags(row["tags"]) if target.keywords else frozenset()
             self._sent([op])
             there = self._backend.append(target.name, raw, flags.to_wire(row["flags"], tags), row["received"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from agent.clock import Clock
@@ -67,9 +68,7 @@ class FolderSync:
         if server.uidnext is None:
             # Servers that do not tell (RFC 9051 says they must): one past the highest there is.
             highest = max(self._backend.uids(), default=0)
-            server = FolderState(
-                server.uidvalidity, highest + 1, server.exists, server.modseq, server.keywords, server.changes
-            )
+            server = replace(server, uidnext=highest + 1)
         return server
 
     # -- UIDVALIDITY -------------------------------------------------------------------------
@@ -146,7 +145,9 @@ class FolderSync:
         uidnext, ours = server.uidnext or 1, row.uidnext or 1
         if uidnext < ours:
             # A server restored from a backup: what we know above is gone, what comes now is new.
-            _log.warning("%s: UIDNEXT went back from %d to %d; listing the folder again", row.name, ours, uidnext)
+            _log.warning(
+                "%s: UIDNEXT went back from %d to %d; listing the folder again", row.name, ours, uidnext
+            )
             self._write(lambda tx: self._rebind(tx, row, server))
             return 0
         if uidnext == ours:

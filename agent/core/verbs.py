@@ -67,7 +67,13 @@ class Verbs(ABC):
         return self._flags("muted", add_tags=_tags(["$Muted"]))
 
     def _flags(
-        self, verb: str, what: str = "", add: int = 0, remove: int = 0, add_tags: str = "", remove_tags: str = ""
+        self,
+        verb: str,
+        what: str = "",
+        add: int = 0,
+        remove: int = 0,
+        add_tags: str = "",
+        remove_tags: str = "",
     ) -> Job:
         return self._act(
             verb,
@@ -186,7 +192,8 @@ class Verbs(ABC):
 
 
 def _move(tx: Transaction, job: int, ids: Sequence[int], folder: Folder) -> int:
-    own, foreign = [], []
+    own: list[int] = []
+    foreign: list[int] = []
     for message in ids:
         row = tx.execute("SELECT account FROM message WHERE id = ?", (message,)).fetchone()
         (own if row and row["account"] == folder.account.id else foreign).append(message)
@@ -200,7 +207,9 @@ def _move(tx: Transaction, job: int, ids: Sequence[int], folder: Folder) -> int:
 def _tags(names: Sequence[str]) -> str:
     for name in names:
         if not name or not name.isprintable() or any(c in ' (){%*"\\]' for c in name) or not name.isascii():
-            raise CommandError(f"{name!r} cannot be a tag: letters, digits and signs but ( ) {{ % * \" \\ ] only")
+            raise CommandError(
+                f'{name!r} cannot be a tag: letters, digits and signs but ( ) {{ % * " \\ ] only'
+            )
     return messages.join_tags(names)
 
 

@@ -70,13 +70,13 @@ def find(db: Transaction, account: int, name: str) -> FolderRow | None:
     """Return one folder by name; INBOX in any case (RFC 9051 section 5.1)."""
     if name.upper() == "INBOX":
         name = "INBOX"
-    row = db.execute(f"SELECT {_COLUMNS} FROM folder WHERE account = ? AND name = ?", (account, name)).fetchone()
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM folder WHERE account = ? AND name = ?", (account, name)
+    ).fetchone()
     return _row(row) if row else None
 
 
-def list_folders(
-    tx: Transaction, account: int, listed: Iterable[tuple[str, str | None, str, bool]]
-) -> None:
+def list_folders(tx: Transaction, account: int, listed: Iterable[tuple[str, str | None, str, bool]]) -> None:
     """Take over the server's list of (name, delimiter, role, selectable).
 
     A folder that is listed no more keeps its messages' rows: they may turn up elsewhere.

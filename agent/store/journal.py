@@ -76,7 +76,13 @@ def set_job(tx: Transaction, job: int, **columns: Any) -> None:
 
 
 def change_flags(
-    tx: Transaction, job: int, ids: Sequence[int], add: int, remove: int, add_tags: str = "", remove_tags: str = ""
+    tx: Transaction,
+    job: int,
+    ids: Sequence[int],
+    add: int,
+    remove: int,
+    add_tags: str = "",
+    remove_tags: str = "",
 ) -> int:
     """Add and remove flags and tags where that changes anything; return on how many messages."""
     _select(tx, ids)
@@ -100,7 +106,9 @@ def _change_tags(
 ) -> int:
     changed, plus, minus = [], messages.split_tags(add_tags), messages.split_tags(remove_tags)
     for message in ids:
-        row = tx.execute("SELECT account, folder, flags, tags FROM message WHERE id = ?", (message,)).fetchone()
+        row = tx.execute(
+            "SELECT account, folder, flags, tags FROM message WHERE id = ?", (message,)
+        ).fetchone()
         if row is None or row["folder"] is None:
             continue
         has = messages.split_tags(row["tags"])
@@ -129,7 +137,9 @@ def move(tx: Transaction, job: int, ids: Sequence[int], target: int) -> int:
         " WHERE m.id IN (SELECT id FROM chosen) AND m.folder <> ?2 AND m.account = f.account",
         (job, target),
     )
-    tx.execute("UPDATE message SET folder = ? WHERE id IN (SELECT message FROM op WHERE job = ?)", (target, job))
+    tx.execute(
+        "UPDATE message SET folder = ? WHERE id IN (SELECT message FROM op WHERE job = ?)", (target, job)
+    )
     return cursor.rowcount
 
 
@@ -225,18 +235,22 @@ def done(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
             )
         elif op["kind"] == "delete":
             tx.execute(
-                "UPDATE message SET s_folder = NULL, s_uid = NULL, gone = ? WHERE id = ?", (now, op["message"])
+                "UPDATE message SET s_folder = NULL, s_uid = NULL, gone = ? WHERE id = ?",
+                (now, op["message"]),
             )
         tx.execute("UPDATE op SET state = 'done' WHERE id = ?", (op["id"],))
     _settle(tx, ops, now)
 
 
-def keep_tags_here(tx: Transaction, op: sqlite3.Row) -> None:
-    """Turn the tags of an operation into local ones: the server stores no keywords of ours."""
-    row = tx.execute("SELECT local_tags FROM message WHERE id = ?", (op["message"],)).fetchone()
-    tags = messages.split_tags(row["local_tags"]) - messages.split_tags(op["remove_tags"])
-    tags |= messages.split_tags(op["add_tags"])
-    tx.execute("UPDATE message SET local_tags = ? WHERE id = ?", (messages.join_tags(tags), op["message"]))
+def keep_tags_here(tx: Transaction, ops: Sequence[sqlite3.Row]) -> None:
+    """Turn the tags of operations into local ones: the server stores no keywords of ours."""
+    for op in ops:
+        row = tx.execute("SELECT local_tags FROM message WHERE id = ?", (op["message"],)).fetchone()
+        tags = messages.split_tags(row["local_tags"]) - messages.split_tags(op["remove_tags"])
+        tags |= messages.split_tags(op["add_tags"])
+        tx.execute(
+            "UPDATE message SET local_tags = ? WHERE id = ?", (messages.join_tags(tags), op["message"])
+        )
 
 
 def placed(tx: Transaction, ops: Sequence[sqlite3.Row], uids: dict[int, int], now: float) -> None:
@@ -259,7 +273,8 @@ def failed(tx: Transaction, ops: Sequence[sqlite3.Row], error: str, now: float) 
             tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, op["message"]))
         # What was to follow must not happen either: the source of a failed transfer stays.
         tx.execute(
-            f"UPDATE op SET state = 'failed', error = ? WHERE after = ? AND state IN {state.OPEN}", (error, op["id"])
+            f"UPDATE op SET state = 'failed', error = ? WHERE after = ? AND state IN {state.OPEN}",
+            (error, op["id"]),
         )
         for row in tx.execute("SELECT message FROM op WHERE after = ?", (op["id"],)).fetchall():
             state.refresh(tx, [row[0]])
@@ -286,7 +301,9 @@ def finish(tx: Transaction, job: int, now: float) -> None:
 
 def finish_all(tx: Transaction, now: float) -> None:
     """End every verb's job whose operations were settled by what the server did."""
-    for row in tx.execute("SELECT id FROM job WHERE kind = 'verb' AND state IN ('queued', 'running')").fetchall():
+    for row in tx.execute(
+        "SELECT id FROM job WHERE kind = 'verb' AND state IN ('queued', 'running')"
+    ).fetchall():
         finish(tx, row[0], now)
 
 

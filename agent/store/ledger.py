@@ -18,7 +18,9 @@ def begin(tx: Transaction, rule: str, account: int, key: str, now: float) -> boo
 
 def end(tx: Transaction, rule: str, account: int, key: str) -> None:
     """Note that a rule is done with a content."""
-    tx.execute("UPDATE claim SET state = 'done' WHERE rule = ? AND account = ? AND key = ?", (rule, account, key))
+    tx.execute(
+        "UPDATE claim SET state = 'done' WHERE rule = ? AND account = ? AND key = ?", (rule, account, key)
+    )
 
 
 def answered(db: Transaction, account: int, handle: str, sender: str) -> float | None:

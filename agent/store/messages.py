@@ -194,7 +194,8 @@ def party(tx: Transaction, text: str) -> int | None:
 def add_body(tx: Transaction, message: int, envelope: Envelope, body: Body) -> None:
     """Store the bytes of a message that so far was only listed; its content may turn out to be known."""
     row = tx.execute(
-        "SELECT m.content, c.state FROM message m JOIN content c ON c.id = m.content WHERE m.id = ?", (message,)
+        "SELECT m.content, c.state FROM message m JOIN content c ON c.id = m.content WHERE m.id = ?",
+        (message,),
     ).fetchone()
     if row is None or row["state"] == schema.WHOLE:
         return

@@ -80,7 +80,8 @@ def next_due(db: Transaction, account: int, now: float) -> sqlite3.Row | None:
 def next_time(db: Transaction, account: int) -> float | None:
     """Return when the next item is due."""
     row = db.execute(
-        "SELECT min(not_before) FROM outbox WHERE account = ? AND state IN ('queued', 'connecting')", (account,)
+        "SELECT min(not_before) FROM outbox WHERE account = ? AND state IN ('queued', 'connecting')",
+        (account,),
     ).fetchone()
     return None if row[0] is None else float(row[0])
 

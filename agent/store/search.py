@@ -128,7 +128,9 @@ def _words(node: query.Words, sql: _Sql) -> str:
 def _person(node: query.Person, sql: _Sql) -> str:
     sql.content = True
     found = "(SELECT id FROM party WHERE instr(folded, ?) > 0)"
-    return sql.add(f"c.{_PERSON[node.field]} IS NOT NULL AND c.{_PERSON[node.field]} IN {found}", node.text.casefold())
+    return sql.add(
+        f"c.{_PERSON[node.field]} IS NOT NULL AND c.{_PERSON[node.field]} IN {found}", node.text.casefold()
+    )
 
 
 def _is(node: query.Is, sql: _Sql) -> str:
@@ -163,7 +165,11 @@ def _in(node: query.In, sql: _Sql) -> str:
 
 def _in_account(node: query.InAccount, sql: _Sql) -> str:
     wanted = node.name.casefold()
-    found = [row["id"] for row in sql.db.execute("SELECT id, name FROM account") if row["name"].casefold() == wanted]
+    found = [
+        row["id"]
+        for row in sql.db.execute("SELECT id, name FROM account")
+        if row["name"].casefold() == wanted
+    ]
     return f"m.account IN ({','.join(map(str, found))})"
 
 

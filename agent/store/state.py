@@ -95,8 +95,8 @@ def unbind(tx: Transaction, folder: int) -> None:
 def lose_unbound(tx: Transaction, folder: int, now: float) -> list[int]:
     """After a whole listing: what has no UID and is no operation of ours is gone."""
     rows = tx.execute(
-        f"SELECT id FROM message m WHERE s_folder = ? AND s_uid IS NULL AND NOT EXISTS"
-        f" (SELECT 1 FROM op WHERE op.message = m.id AND op.state = 'unmapped')",
+        "SELECT id FROM message m WHERE s_folder = ? AND s_uid IS NULL AND NOT EXISTS"
+        " (SELECT 1 FROM op WHERE op.message = m.id AND op.state = 'unmapped')",
         (folder,),
     ).fetchall()
     ids = [row[0] for row in rows]
@@ -146,7 +146,9 @@ def _waits(tx: Transaction, folder: int) -> bool:
 
 def _has_lost(tx: Transaction, account: int) -> bool:
     """Tell whether the account has messages that may turn up again elsewhere."""
-    row = tx.execute("SELECT EXISTS (SELECT 1 FROM message WHERE gone IS NOT NULL AND account = ?)", (account,))
+    row = tx.execute(
+        "SELECT EXISTS (SELECT 1 FROM message WHERE gone IS NOT NULL AND account = ?)", (account,)
+    )
     return bool(row.fetchone()[0])
 
 
@@ -205,9 +207,7 @@ def _bind(tx: Transaction, message: int, folder: int, item: Incoming) -> None:
         messages.add_body(tx, message, item.envelope, item.body)
 
 
-def _announce(
-    tx: Transaction, account: int, message: int, item: Incoming, copy: bool, now: float
-) -> None:
+def _announce(tx: Transaction, account: int, message: int, item: Incoming, copy: bool, now: float) -> None:
     key = item.body.hash if item.body else item.envelope.message_id
     cursor = tx.execute("INSERT INTO arrived VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (account, key, now))
     if cursor.rowcount and not copy:
@@ -235,7 +235,9 @@ def refresh(tx: Transaction, ids: Sequence[int]) -> None:
         ).fetchone()
         folder, flags = row["s_folder"], row["s_flags"]
         tags = set(messages.split_tags(row["s_tags"]) | messages.split_tags(row["local_tags"]))
-        for op in tx.execute(f"SELECT * FROM op WHERE message = ? AND state IN {OPEN} ORDER BY id", (message,)):
+        for op in tx.execute(
+            f"SELECT * FROM op WHERE message = ? AND state IN {OPEN} ORDER BY id", (message,)
+        ):
             if op["kind"] == "flags":
                 flags = flags & ~op["remove_flags"] | op["add_flags"]
                 tags = tags - messages.split_tags(op["remove_tags"]) | messages.split_tags(op["add_tags"])
