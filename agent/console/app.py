@@ -1,0 +1,140 @@
+"""The console: the `ui` thread with the screen, and the main thread as the runner of statements.
+
+    status = Console(agent).run()    # on main, with an agent that was started
+
+The terminal is given back on every way out: quit, SIGTERM, SIGHUP, a crash of the ui thread, whose
+traceback is printed afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import sys
+import termios
+import traceback
+from datetime import datetime
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from agent import api
+from agent.console.notices import Notices
+from agent.console.ui import Ui
+from agent.errors import CommandError
+from agent.repl import Runner, Stdio, Transcript, refuse_to_hang, warm_up
+from agent.threads import spawn
+
+if TYPE_CHECKING:
+    from agent.app import Agent
+
+# Leave the alternate screen, show the cursor, end bracketed paste and colours.
+_RESTORE = b"\x1b[?1049l\x1b[?25h\x1b[?2004l\x1b[0m\r\n"
+
+
+class Console:
+    """The full-screen front end of an agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._transcript = Transcript()
+        self._stdio = Stdio(self._transcript)
+        self._runner = Runner({}, self._transcript)
+        self._notices = Notices(self._now)
+        self._ui: Ui | None = None
+        self._crash = ""
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._agent.clock.now()).astimezone()
+
+    def run(self) -> int:
+        """Show the console until it is left; return the exit status.
+
+        Raises CommandError without a terminal.
+        """
+        if not (os.isatty(0) and os.isatty(1)):
+            raise CommandError("the console needs a terminal; `agent run FILE` and `agent rules` do without")
+        modes = termios.tcgetattr(0)
+        self._runner.namespace.update(api.namespace(self._agent.context), __name__="__main__")
+        self._runner.bound = self._bind
+        self._notices.start()
+        terminal = self._stdio.start()
+        try:
+            with self._signals():
+                thread = spawn("ui", lambda: self._show(terminal))
+                status = self._runner.run()
+                if self._ui:
+                    self._ui.post(self._ui.quit)
+                thread.join()
+        finally:
+            self._restore(terminal, modes)
+            self._stdio.stop()
+            self._notices.stop()
+        if self._crash:
+            sys.stderr.write(self._crash)
+        return status or int(bool(self._crash))
+
+    def _bind(self, names: dict[str, Any]) -> None:
+        """Let functions of the user find what is current, on main before they run."""
+        now = self._agent.context.current
+        now.msg, now.here, now.marked = names.get("msg"), names.get("here"), names.get("marked")
+
+    # -- the ui thread -----------------------------------------------------------------------
+
+    def _show(self, terminal: tuple[int, int]) -> None:
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._main(terminal))
+        except EOFError:
+            pass  # the terminal is gone
+        except BaseException as error:
+            if not (isinstance(error, OSError) and error.errno == errno.EIO):  # so it is here
+                self._crash = traceback.format_exc()
+        finally:
+            self._runner.stop()
+            _end(loop)
+        refuse_to_hang(self._runner)
+
+    async def _main(self, terminal: tuple[int, int]) -> None:
+        self._ui = Ui(self._agent, self._runner, self._transcript, self._notices, terminal, self._now)
+        await self._ui.run(ready=lambda: self._runner.quietly(warm_up))
+
+    # -- the way out -------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signals(self) -> Any:
+        def end(number: int, frame: FrameType | None) -> None:
+            if self._ui:
+                self._ui.post(self._ui.quit)
+            self._runner.status = 128 + number
+            self._runner.stop()
+
+        def resize(number: int, frame: FrameType | None) -> None:
+            if self._ui:
+                self._ui.post(self._ui.resize)
+
+        handlers = {signal.SIGTERM: end, signal.SIGHUP: end, signal.SIGWINCH: resize}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _restore(self, terminal: tuple[int, int], modes: list[Any]) -> None:
+        """Put the terminal back even when prompt_toolkit could not."""
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcsetattr(terminal[0], termios.TCSADRAIN, modes)
+            if self._crash:
+                os.write(terminal[1], _RESTORE)
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what still runs on the loop and close it."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.close()
