@@ -53,9 +53,9 @@ _REPORT = re.compile(
 # Subjects of bounces and of automatic answers; a reply to such a one (`Re: ...`) is a person's.
 _TELLTALE = re.compile(
     r"\W*(returned (e-?)?mail|undeliver(ed|able)|non-?deliver|delivery (status notif|notif|fail|has failed)"
-    r"|(e-?mail|message) (delivery|transport) (stat|fail|has failed|problem|error|warn|system|notif|report)"
-    r"|(your )?(e-?mail|message) (could not be|was not|not) (delivered|sent)|permanent delivery|mail error"
-    r"|(e-?mail|message) (system error|returned|failed|delayed)|fail(ure|ed) (notice|delivery)"
+    r"|((e-?)?mail|message) (delivery|transport) (stat|fail|has failed|problem|err|warn|system|notif|report)"
+    r"|(your )?((e-?)?mail|message) (could not be|was not|not) (delivered|sent)|permanent delivery|mail error"
+    r"|((e-?)?mail|message) (system error|returned|failed|delayed)|fail(ure|ed) (notice|delivery)"
     r"|warning(:|--) ?(could not send|message)|complaint about message|abuse report|spam report"
     r"|unzustellbar|nicht zustellbar|auto: |auto(matic|mated)?[ -]?re(ply|spon[ds]e?)|automatic notification"
     r"|out[- ]of[- ](the[- ])?office|auto(matische)?[ -]?antwort|abwesenheit|r[ée]ponse automatique"
@@ -151,7 +151,7 @@ def _machine(fields: Headers) -> str | None:
     """Refuse what says that a program wrote it, or that it wants no automatic answer."""
     for name, value in fields:
         words = value.lower().split(";")[0].strip()
-        if name == "auto-submitted" and re.sub(r"\(.*?\)", "", words).strip() != "no":
+        if name == "auto-submitted" and re.sub(r"\([^()]*\)", "", words).strip() != "no":
             return f"it was sent automatically (Auto-Submitted: {words})"
         if name == "x-auto-response-suppress" and _SUPPRESS & set(re.split(r"[\s,;]+", value.lower())):
             return f"its sender wants no automatic answer (X-Auto-Response-Suppress: {value.strip()})"

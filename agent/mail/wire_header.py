@@ -16,6 +16,8 @@ from agent.mail.address import Address
 WIDTH = 76
 # RFC 5322 allows 998; a word that long is encoded or refused.
 _LONGEST = 900
+# RFC 2047 allows 75 for a word; 12 go for the marks around it, and a short name stands before the first.
+_ENCODED_WIDTH = 52
 
 _NAME = re.compile(r"[!-9;-~]{1,70}")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
@@ -79,28 +81,32 @@ def wire_address(addr: str, field: str = "address") -> str:
 
 def encoded_words(text: str) -> list[str]:
     """Return text as RFC 2047 words of at most 64 characters, none of which splits a character."""
-    words, chunk = [], ""
+    words, chunk, octets, quoted = [], "", 0, 0
     for char in text:
-        if len(_encoded(chunk + char)) > 64:
+        more = len(char.encode("utf-8", "replace"))
+        width = 1 if char == " " or _is_letter(char) else 3 * more
+        if min(quoted + width, (octets + more + 2) // 3 * 4) > _ENCODED_WIDTH:
             words.append(_encoded(chunk))
-            chunk = ""
-        chunk += char
+            chunk, octets, quoted = "", 0, 0
+        chunk, octets, quoted = chunk + char, octets + more, quoted + width
     return [*words, _encoded(chunk)]
 
 
 def _encoded(text: str) -> str:
     octets = text.encode("utf-8", "replace")
-    # Only what RFC 2047 section 5 (3) allows in names of people stands for itself.
     quoted = "".join(
-        chr(octet)
-        if chr(octet).isascii() and chr(octet).isalnum()
-        else "_"
-        if octet == 32
-        else f"={octet:02X}"
-        for octet in octets
+        chr(octet) if _is_letter(chr(octet)) else "_" if octet == 32 else f"={octet:02X}" for octet in octets
     )
     packed = base64.b64encode(octets).decode("ascii")
-    return f"=?utf-8?q?{quoted}?=" if len(quoted) <= len(packed) + 8 else f"=?utf-8?b?{packed}?="
+    # The letter Q is easier on people who read the source, so long as it is hardly longer.
+    if len(quoted) <= min(len(packed) + 8, _ENCODED_WIDTH):
+        return f"=?utf-8?q?{quoted}?="
+    return f"=?utf-8?b?{packed}?="
+
+
+def _is_letter(char: str) -> bool:
+    """Tell whether a character stands for itself, even in a person's name (RFC 2047 section 5 (3))."""
+    return char.isascii() and char.isalnum()
 
 
 def _mailbox(field: str, address: Address) -> list[str]:
