@@ -95,11 +95,13 @@ class Pane:
         submit: Callable[[str], None],
         interrupt: Callable[[], bool],
         leave: Callable[[], None],
+        close: Callable[[], None],
     ) -> None:
         _make_private(history)
         self._transcript = transcript
         self._interrupt = interrupt
         self._leave = leave
+        self._close = close
         self._output = TranscriptControl(transcript)
         self.prompt = Prompt(namespace, history, self._accept(submit))
         self.focused = has_focus(self.prompt.default_buffer)
@@ -156,8 +158,11 @@ class Pane:
             if not self._interrupt():
                 buffer.reset()
 
-        @keys.add("c-o")
         @keys.add("c-d", filter=empty)
+        def _(event: KeyPressEvent) -> None:
+            self._close()
+
+        @keys.add("c-o")
         @keys.add("escape", filter=vi_navigation_mode, eager=True)
         def _(event: KeyPressEvent) -> None:
             self._leave()

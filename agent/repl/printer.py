@@ -14,6 +14,7 @@ from agent.repl.transcript import Fragment
 # Highlighting holds the GIL: a repr of 5 MB would stop every thread for seconds.
 LONGEST = 20_000
 _HIGHLIGHTED = 4_000
+_AS_IT_IS = {"ensurenl": False, "stripnl": False}
 _PLAIN = (str, bytes, int, float, complex, bool, list, tuple, dict, set, frozenset, type(None))
 
 
@@ -30,7 +31,7 @@ def show_value(value: object) -> list[Fragment]:
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… {len(text) - LONGEST} more characters"
     if type(value) in _PLAIN and len(text) <= _HIGHLIGHTED:
-        return _highlight(text, PythonLexer())
+        return _highlight(text, PythonLexer(**_AS_IT_IS))
     return [("", text)]
 
 
@@ -42,7 +43,7 @@ def show_error(error: BaseException) -> list[Fragment]:
         return [("class:repl.error", f"{type(error).__name__}: {error}")]
     told = traceback.TracebackException.from_exception(error, limit=-50)
     told.stack = traceback.StackSummary.from_list(_without_ours(told.stack))
-    return _highlight("".join(told.format()), PythonTracebackLexer())
+    return _highlight("".join(told.format()), PythonTracebackLexer(**_AS_IT_IS))
 
 
 def _without_ours(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

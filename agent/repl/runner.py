@@ -132,7 +132,8 @@ class Runner:
         self._loop = asyncio.new_event_loop()
         try:
             while not self._stopping and (work := self._queue.get()) is not None:
-                self._perform(work)
+                with contextlib.suppress(KeyboardInterrupt):  # one more, while the last was handled
+                    self._perform(work)
         finally:
             self._ended.set()
             self._loop.close()
@@ -149,11 +150,14 @@ class Runner:
         self._running = work
         self.changed()
         try:
-            self._interruptible = bool(work.label)
-            self.namespace.update(work.names)
-            if work.names:
-                self.bound(dict(work.names))
-            work.run()
+            try:
+                self._interruptible = bool(work.label)
+                self.namespace.update(work.names)
+                if work.names:
+                    self.bound(dict(work.names))
+                work.run()
+            finally:
+                self._interruptible = False
         except SystemExit as end:
             self.status = end.code if isinstance(end.code, int) else int(end.code is not None)
             self._stopping = True
@@ -175,7 +179,12 @@ class Runner:
             self._transcript.show(show_error(error))
 
     def _run_shell(self, source: str) -> object:
-        status = subprocess.run(source.lstrip()[1:], shell=True, check=False).returncode
+        with subprocess.Popen(source.lstrip()[1:], shell=True) as child:
+            try:
+                status = child.wait()
+            except KeyboardInterrupt:
+                child.kill()
+                raise
         return f"exit status {status}" if status else None
 
     def _run_source(self, source: str) -> object:
