@@ -7,7 +7,8 @@ import hashlib
 from agent.mail.header import read_header
 from agent.mail.parse import parse
 from agent.net.base import Fetched
-from agent.store.messages import Body, Incoming, join_tags
+from agent.store.contents import Body, Incoming
+from agent.store.messages import join_tags
 
 # An arrival larger than this is brought here up to this many octets; the rest when it is opened.
 LARGE = 1 << 20

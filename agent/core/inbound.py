@@ -25,7 +25,7 @@ from agent.core.sync import FolderSync
 from agent.core.uidset import chunks
 from agent.errors import AuthError, NetworkError, Refused, StoreError
 from agent.net.base import Backend
-from agent.store import folders, journal, messages
+from agent.store import contents, folders, journal
 from agent.store.db import Row, Store
 from agent.store.folders import FolderRow
 from agent.threads import spawn
@@ -157,7 +157,9 @@ class Inbound:
             if job["kind"] in ("sync", "fetch"):
                 job_id = job["id"]
                 self._store.write(
-                    lambda tx, job_id=job_id: journal.set_job(tx, job_id, state="failed", error=why, finished=now)  # type: ignore[misc]
+                    lambda tx, job_id=job_id: journal.set_job(
+                        tx, job_id, state="failed", error=why, finished=now
+                    )  # type: ignore[misc]
                 )
 
     def _backoff(self) -> float:
@@ -290,7 +292,9 @@ class Inbound:
         server = self._backend.select(row.name)
         if server.uidvalidity != row.uidvalidity:
             self._sync_folders([row])
-            raise Refused(f"{row.name} was replaced on the server; it has been synced, try again", permanent=False)
+            raise Refused(
+                f"{row.name} was replaced on the server; it has been synced, try again", permanent=False
+            )
         missing = set(uids)
         for uid_set, _ in chunks(uids, 50):
             for fetched in self._backend.messages(uid_set):
@@ -302,8 +306,8 @@ class Inbound:
                 if row_id and item.body is not None:
                     message, envelope, body = row_id[0][0], item.envelope, item.body
                     self._store.write(
-                        lambda tx, message=message, envelope=envelope, body=body: messages.add_body(  # type: ignore[misc]
-                            tx, message, envelope, body
+                        lambda tx, message=message, envelope=envelope, body=body: contents.add_bodies(  # type: ignore[misc]
+                            tx, [(message, envelope, body)]
                         )
                     ).result()
         if missing:
@@ -362,4 +366,3 @@ class Inbound:
 
     def _inbox(self) -> FolderRow | None:
         return folders.find(self._store.reader, self._account.id, "INBOX")
-

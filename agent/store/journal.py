@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from agent.store import messages, state
+from agent.store import contents, messages, state
 from agent.store.db import Transaction
 from agent.store.messages import Incoming
 
@@ -171,7 +171,7 @@ def copy(tx: Transaction, job: int, ids: Sequence[int], target: int, account: in
 
 def append(tx: Transaction, job: int, account: int, target: int, item: Incoming) -> int:
     """Put a message we wrote into a folder; return its id."""
-    message = messages.insert_local(tx, account, target, messages.add_content(tx, item), item)
+    message = messages.insert_local(tx, account, target, contents.add(tx, [item])[0], item)
     _add_op(tx, job, account, message, "append", target, None)
     return message
 

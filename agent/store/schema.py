@@ -50,6 +50,7 @@ CREATE TABLE content (
   id INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused: the text index may keep ghosts
   hash TEXT UNIQUE,                     -- SHA-256 of the bytes, once they are here
   state INTEGER NOT NULL DEFAULT 0,     -- 0 listed, 1 partial (too large to fetch unasked), 2 whole
+  indexed INTEGER NOT NULL DEFAULT 0,   -- stands in the text index; a first listing is indexed afterwards
   message_id TEXT NOT NULL DEFAULT '',
   subject TEXT NOT NULL DEFAULT '',
   from_ INTEGER REFERENCES party(id),
@@ -68,6 +69,7 @@ CREATE TABLE content (
   defects TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX content_message_id ON content (message_id);
+CREATE INDEX content_unindexed ON content (id) WHERE indexed = 0;
 CREATE INDEX content_from ON content (from_);
 CREATE INDEX content_to ON content (to_);
 CREATE INDEX content_cc ON content (cc) WHERE cc IS NOT NULL;

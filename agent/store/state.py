@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agent.store import messages
+from agent.store import contents, messages
 from agent.store.db import Transaction
 from agent.store.messages import Incoming
 
@@ -204,7 +204,7 @@ def _bind(tx: Transaction, message: int, folder: int, item: Incoming) -> None:
         (message, folder),
     )
     if item.body is not None:
-        messages.add_body(tx, message, item.envelope, item.body)
+        contents.add_bodies(tx, [(message, item.envelope, item.body)])
 
 
 def _announce(tx: Transaction, account: int, message: int, item: Incoming, copy: bool, now: float) -> None:

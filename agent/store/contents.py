@@ -1,0 +1,211 @@
+"""Content rows: envelope, bytes and text index of a message, stored once per hash of the bytes.
+
+Until the bytes are here a content row belongs to one message and has no hash. Rows are made in
+batches: a first listing makes hundreds of thousands.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent.mail.header import Envelope
+from agent.mail.parse import parse
+from agent.mail.words import split_cjk
+from agent.store import schema
+from agent.store.db import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What the bytes of a message say beyond its envelope; `whole` tells whether they are all here."""
+
+    hash: str
+    raw: bytes
+    traits: int
+    snippet: str
+    text: str
+    files: tuple[str, ...]
+    defects: tuple[str, ...] = ()
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message as it came from the server, or as we wrote it ourselves (no uid)."""
+
+    uid: int | None
+    flags: int
+    tags: str
+    received: int
+    size: int
+    envelope: Envelope
+    body: Body | None = None
+    date: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        # A Date from the future would stick to the top of every list.
+        sent = self.envelope.date
+        date = self.received if sent is None else min(sent, self.received + 86_400)
+        object.__setattr__(self, "date", date)
+
+
+_ENVELOPE = (
+    "message_id, subject, from_, to_, cc, bcc, list_id, sender, reply_to, return_path, in_reply_to, refs"
+).split(", ")
+_BODY = "state, indexed, hash, traits, snippet, files, defects".split(", ")
+_COLUMNS = [*_ENVELOPE, *_BODY]
+_INSERT = f"INSERT INTO content (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
+_UPDATE = f"UPDATE content SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"
+_INDEX = "INSERT INTO text (rowid, subject, people, body, files) VALUES (?, ?, ?, ?, ?)"
+_UNINDEX = "INSERT INTO text (text, rowid, subject, people, body, files) VALUES ('delete', ?, ?, ?, ?, ?)"
+
+
+def next_id(tx: Transaction, table: str) -> int:
+    """Return the id the next row of a table gets; ids are never used twice."""
+    row = tx.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return (row[0] if row else 0) + 1
+
+
+def add(tx: Transaction, items: Sequence[Incoming]) -> list[int]:
+    """Return the content row of each message, adding those that are not known yet."""
+    first = number = next_id(tx, "content")
+    ids: list[int] = []
+    fresh: list[tuple[int, Incoming]] = []
+    made: dict[str, int] = {}
+    for item in items:
+        key = item.body.hash if item.body is not None and item.body.whole else ""
+        known = made.get(key) or (_by_hash(tx, key) if key else None)
+        if known is None:
+            known = number
+            number += 1
+            fresh.append((known, item))
+            if key:
+                made[key] = known
+        ids.append(known)
+    if number > first:
+        _insert(tx, fresh)
+    return ids
+
+
+def _insert(tx: Transaction, fresh: Sequence[tuple[int, Incoming]]) -> None:
+    parties: dict[str, int | None] = {"": None}
+    tx.executemany(
+        _INSERT,
+        [(n, *_envelope(tx, item.envelope, parties), *_body(item.envelope, item.body)) for n, item in fresh],
+    )
+    bytes_ = [(n, item.body.raw) for n, item in fresh if item.body is not None]
+    if bytes_:
+        tx.executemany("INSERT INTO raw (content, bytes) VALUES (?, ?)", bytes_)
+    # What is only listed is indexed later, by index_some: the index would cost more than the listing.
+    tx.executemany(_INDEX, [_text(n, item.envelope, item.body) for n, item in fresh if item.body is not None])
+
+
+def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> None:
+    """Store the bytes of messages that so far were only listed: (message, envelope, body).
+
+    What is here already is left alone; content that turns out to be known is shared.
+    """
+    parties: dict[str, int | None] = {"": None}
+    for message, envelope, body in items:
+        row = tx.execute(
+            "SELECT c.id, c.state, c.indexed FROM message m JOIN content c ON c.id = m.content WHERE m.id = ?",
+            (message,),
+        ).fetchone()
+        if row is None or row["state"] == schema.WHOLE:
+            continue
+        content = int(row["id"])
+        if row["indexed"]:
+            _unindex(tx, content)
+        known = _by_hash(tx, body.hash) if body.whole else None
+        if known is not None:
+            tx.execute("UPDATE message SET content = ? WHERE content = ?", (known, content))
+            tx.execute("DELETE FROM raw WHERE content = ?", (content,))
+            tx.execute("DELETE FROM content WHERE id = ?", (content,))
+            continue
+        tx.execute(_UPDATE, (*_envelope(tx, envelope, parties), *_body(envelope, body), content))
+        tx.execute("INSERT OR REPLACE INTO raw (content, bytes) VALUES (?, ?)", (content, body.raw))
+        tx.execute(_INDEX, _text(content, envelope, body))
+
+
+def _by_hash(tx: Transaction, key: str) -> int | None:
+    row = tx.execute("SELECT id FROM content WHERE hash = ?", (key,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _envelope(tx: Transaction, envelope: Envelope, parties: dict[str, int | None]) -> tuple[object, ...]:
+    """Return the values of the columns _ENVELOPE."""
+    return (
+        envelope.message_id, envelope.subject, party(tx, envelope.from_, parties),
+        party(tx, envelope.to, parties), party(tx, envelope.cc, parties), party(tx, envelope.bcc, parties),
+        party(tx, envelope.list_id, parties), envelope.sender, envelope.reply_to, envelope.return_path,
+        " ".join(envelope.in_reply_to), " ".join(envelope.references),
+    )  # fmt: skip
+
+
+def _body(envelope: Envelope, body: Body | None) -> tuple[object, ...]:
+    """Return the values of the columns _BODY."""
+    if body is None:
+        return (schema.LISTED, 0, None, envelope.traits, "", "", "")
+    state = schema.WHOLE if body.whole else schema.PARTIAL
+    key = body.hash if body.whole else None
+    return (state, 1, key, body.traits, body.snippet, "\n".join(body.files), "\n".join(body.defects))
+
+
+def party(tx: Transaction, text: str, known: dict[str, int | None]) -> int | None:
+    """Return the id of a text of names and addresses; `known` remembers those of a batch."""
+    if text in known:
+        return known[text]
+    row = tx.execute("SELECT id FROM party WHERE text = ?", (text,)).fetchone()
+    if row is None:
+        row = tx.execute(
+            "INSERT INTO party (text, folded) VALUES (?, ?) RETURNING id", (text, text.casefold())
+        ).fetchone()
+    known[text] = int(row[0])
+    return known[text]
+
+
+# -- the text index --------------------------------------------------------------------------
+
+
+_LISTED = """
+SELECT c.id, c.subject, f.text AS from_, t.text AS to_, cc.text AS cc, b.text AS bcc, r.bytes FROM content c
+  LEFT JOIN party f ON f.id = c.from_ LEFT JOIN party t ON t.id = c.to_
+  LEFT JOIN party cc ON cc.id = c.cc LEFT JOIN party b ON b.id = c.bcc LEFT JOIN raw r ON r.content = c.id
+"""
+
+
+def index_some(tx: Transaction, limit: int) -> int:
+    """Put some contents that are not indexed yet into the text index; return how many."""
+    rows = tx.execute(_LISTED + "WHERE c.indexed = 0 ORDER BY c.id DESC LIMIT ?", (limit,)).fetchall()
+    tx.executemany(_INDEX, [_text_of_row(row) for row in rows])
+    tx.executemany("UPDATE content SET indexed = 1 WHERE id = ?", [(row["id"],) for row in rows])
+    return len(rows)
+
+
+def unindexed(db: Transaction) -> int:
+    """Count the contents that word searches do not find yet."""
+    return int(db.execute("SELECT count(*) FROM content WHERE indexed = 0").fetchone()[0])
+
+
+def _text(content: int, envelope: Envelope, body: Body | None) -> tuple[int, str, str, str, str]:
+    people = "\n".join(filter(None, (envelope.from_, envelope.to, envelope.cc, envelope.bcc)))
+    text, files = (body.text, " ".join(body.files)) if body is not None else ("", "")
+    return (content, split_cjk(envelope.subject), split_cjk(people), split_cjk(text), split_cjk(files))
+
+
+def _text_of_row(row: sqlite3.Row) -> tuple[int, str, str, str, str]:
+    """Return what _text returned for a content, from what is stored of it."""
+    text = files = ""
+    if row["bytes"] is not None:
+        parsed = parse(bytes(row["bytes"]))
+        text, files = parsed.index_text, " ".join(part.name for part in parsed.attachments)
+    people = "\n".join(filter(None, (row["from_"], row["to_"], row["cc"], row["bcc"])))
+    return (row["id"], split_cjk(row["subject"]), split_cjk(people), split_cjk(text), split_cjk(files))
+
+
+def _unindex(tx: Transaction, content: int) -> None:
+    """Take a content out of the index; a contentless table wants the same text again."""
+    row = tx.execute(_LISTED + "WHERE c.id = ?", (content,)).fetchone()
+    tx.execute(_UNINDEX, _text_of_row(row))
