@@ -17,9 +17,10 @@ from agent.core.uidset import chunks, compress
 from agent.errors import Refused
 from agent.net.base import Backend, Fetched, FlagState, FolderState
 from agent.store import folders, state
+from agent.store.contents import Incoming
 from agent.store.db import Store, Transaction
 from agent.store.folders import FolderRow
-from agent.store.messages import Incoming, join_tags
+from agent.store.messages import join_tags
 
 T = TypeVar("T")
 _log = logging.getLogger("agent.sync")

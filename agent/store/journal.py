@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent.store import contents, messages, state
+from agent.store.contents import Incoming
 from agent.store.db import Transaction
-from agent.store.messages import Incoming
 
 
 def add_job(

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from agent.store import contents
-from agent.store.contents import Body, Incoming, next_id
+from agent.store.contents import Incoming, next_id
 from agent.store.db import Transaction
 
 

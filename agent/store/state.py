@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.store import contents, messages
+from agent.store.contents import Incoming
 from agent.store.db import Transaction
-from agent.store.messages import Incoming
 
 OPEN = "('pending', 'sent', 'unmapped')"
 
