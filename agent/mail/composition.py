@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -126,6 +127,10 @@ def _body(c: Composition) -> MIMEPart:
         message.make_mixed()
         for attachment in c.attachments:
             message.attach(_attached(attachment))
+    # Made of the id, so that what is sent and what is kept are the same bytes; nobody can know it before.
+    mark = hashlib.sha256(c.message_id.encode()).hexdigest()[:24]
+    for n, part in enumerate(part for part in message.walk() if part.is_multipart()):
+        part.set_boundary(f"=_{n}_{mark}")
     return message
 
 
@@ -148,19 +153,19 @@ def _attached(attachment: Attachment) -> MIMEPart:
         raise CommandError(f"the attachment name {attachment.name!r} has a line break or NUL in it")
     if not _TYPE.fullmatch(attachment.type) or attachment.type.startswith("multipart/"):
         raise CommandError(f"{attachment.name}: {attachment.type!r} is no type an attachment may have")
-    part = MIMEPart(policy=_POLICY)
+    part, name = MIMEPart(policy=_POLICY), attachment.name.strip() or "attachment"
     maintype, _, subtype = attachment.type.lower().partition("/")
     if maintype == "message" and _fits(attachment.data):
         # As a text, so that the bytes stay what they are; RFC 2046 forbids to encode them.
         text = attachment.data.decode("ascii")
         part["Content-Type"] = attachment.type
         part.set_payload("\r\n".join(re.split("\r\n|\n", text)))
-        part.add_header("Content-Disposition", "attachment", filename=attachment.name)
+        part.add_header("Content-Disposition", "attachment", filename=name)
         return part
     if maintype == "message":
         maintype, subtype = "application", "octet-stream"
     part.set_content(
-        attachment.data, maintype, subtype, cte="base64", disposition="attachment", filename=attachment.name
+        attachment.data, maintype, subtype, cte="base64", disposition="attachment", filename=name
     )
     return part
 

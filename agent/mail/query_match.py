@@ -26,7 +26,7 @@ from agent.mail.query import (
     ThreadOf,
     Words,
 )
-from agent.mail.words import fold, tokens
+from agent.mail.words import tokens
 
 MUTED = "$Muted"
 
@@ -158,7 +158,7 @@ class Matcher:
             case Words(field, text, kind):
                 return self._has_words(field, text, kind)
             case Person(field, text):
-                return fold(text) in fold(getattr(self._subject, _PEOPLE[field]))
+                return text.casefold() in getattr(self._subject, _PEOPLE[field]).casefold()
             case Is(name) | Has(name):
                 return self._state(name)
             case _:

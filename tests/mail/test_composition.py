@@ -102,7 +102,7 @@ def test_attachments_keep_their_bytes_and_names(files: list[tuple[str, bytes]]) 
     check_wire(data)
     found = list(read(data).iter_attachments())
     assert [part.get_content() for part in found] == [body for _, body in files]
-    assert [part.get_filename() for part in found] == [name for name, _ in files]
+    assert [part.get_filename() for part in found] == [name.strip() or "attachment" for name, _ in files]
 
 
 def test_text_html_and_attachments_nest_as_readers_expect() -> None:
@@ -110,6 +110,11 @@ def test_text_html_and_attachments_nest_as_readers_expect() -> None:
     kinds = [part.get_content_type() for part in read(build(c)).walk()]
     assert kinds == ["multipart/mixed", "multipart/alternative", "text/plain", "text/html", "application/pdf"]
     assert build(c).count(b"MIME-Version") == 1
+
+
+def test_the_same_message_is_built_into_the_same_bytes() -> None:
+    c = draft(text="a", html="b", attachments=[Attachment("a.pdf", "application/pdf", b"%PDF")])
+    assert build(c) == build(c, keep_bcc=True)
 
 
 def test_html_alone_needs_no_alternative() -> None:
