@@ -184,6 +184,7 @@ class Runner:
                 status = child.wait()
             except KeyboardInterrupt:
                 child.kill()
+                child.wait()
                 raise
         return f"exit status {status}" if status else None
 
