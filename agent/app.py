@@ -60,7 +60,7 @@ class Agent:
         self._automation = automation
         self._inbound: dict[int, Inbound] = {}
         self._outbound: dict[int, Outbound] = {}
-        self._serving = self._lazy = self._started = False
+        self._serving = self._lazy = self._fill = self._started = False
         commands = Commands()
         self.context = Context(
             store=Store(paths.database),
@@ -93,12 +93,13 @@ class Agent:
         self._link.start()
         self._started = True
 
-    def serve(self, *, lazy: bool = False) -> None:
+    def serve(self, *, lazy: bool = False, fill: bool | None = None) -> None:
         """Start the wires and the automation when this process owns; after init.py has been loaded.
 
-        A lazy wire connects when it is asked for something, and does not sync by itself.
+        A lazy wire connects when it is asked for something, and does not sync by itself. With `fill`
+        (the default unless lazy) it brings bodies here while nobody wants it for something else.
         """
-        self._serving, self._lazy = True, lazy
+        self._serving, self._lazy, self._fill = True, lazy, not lazy if fill is None else fill
         if self._link.owner:
             self._became_owner()
 
@@ -139,7 +140,15 @@ class Agent:
         context = self.context
         backend = connect.backend(account.config, account.name, self._ask)
         if backend is not None:
-            inbound = Inbound(context.store, self.clock, account, backend, context.bus.wake, lazy=self._lazy)
+            inbound = Inbound(
+                context.store,
+                self.clock,
+                account,
+                backend,
+                context.bus.wake,
+                lazy=self._lazy,
+                fills=self._fill,
+            )
             self._inbound[account.id] = inbound
             inbound.start()
         transport = connect.transport(account.config, account.name, self._ask)
@@ -169,6 +178,15 @@ class Agent:
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Block until nothing more can be done: all jobs ended or their account offline, events handled."""
         return self.context.store.wait_until(lambda: not self.pending(), timeout)
+
+    def wait_filled(self, timeout: float | None = None) -> bool:
+        """Block until every body the accounts want offline is here and indexed, or its account is offline."""
+
+        def filled() -> bool:
+            wires = [(self.context.accounts.by_id(number), wire) for number, wire in self._inbound.items()]
+            return all(wire.caught_up or account.status.startswith("offline") for account, wire in wires)
+
+        return self.context.store.wait_until(filled, timeout)
 
     def pending(self) -> list[str]:
         """Return what is still being worked on, in words; what waits for a lost connection is not."""

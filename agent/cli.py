@@ -254,7 +254,7 @@ def _sync(args: argparse.Namespace) -> int:
     from agent.headless import run_sync
 
     with _agent(args) as agent:
-        agent.serve(lazy=True)
+        agent.serve(lazy=True, fill=True)
         return run_sync(agent, args.account, sys.stdout)
 
 

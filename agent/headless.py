@@ -126,6 +126,7 @@ def run_sync(agent: Agent, names: Sequence[str], out: TextIO) -> int:
         else:
             total = account.messages.count()
             out.write(f"{account.name}: {total} messages, {total - before:+d}\n")
+    agent.wait_filled()
     return bad or drain(agent)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from agent.clock import Clock
 from agent.core import bodies
 from agent.core.account import Account
+from agent.core.background import Background
 from agent.core.replay import Replay
 from agent.core.sync import FolderSync
 from agent.core.uidset import chunks
@@ -35,7 +36,7 @@ _log = logging.getLogger("agent.inbound")
 _REST_S = 24 * 60  # IDLE is renewed well before a server's 30 minutes (RFC 2177)
 _BACKOFF_S = (2.0, 80.0)
 _REFUSED_LOGIN_S = 600.0  # a wrong password is not tried again soon: accounts get locked
-_FETCH_OCTETS = 1 << 20  # bodies in one FETCH, so that interactive work never waits long
+_GLANCE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -83,13 +84,16 @@ class Inbound:
 
     def __init__(
         self, store: Store, clock: Clock, account: Account, connect: Callable[[], Backend],
-        arrived: Callable[[], None], *, lazy: bool = False,
+        arrived: Callable[[], None], *, lazy: bool = False, fills: bool = True,
     ) -> None:  # fmt: skip
         self._store = store
         self._clock = clock
         self._account = account
         self._connect = connect
         self._arrived = arrived  # called after a commit that may hold arrivals
+        self._fills = fills  # brings bodies here when nobody wants the wire
+        self.caught_up = False  # nothing is left to bring here
+        self._next_glance = 0.0
         self._lazy = lazy  # connects when asked for something, and syncs only then
         self._wake = _Wake()
         self._stopping = False
@@ -198,6 +202,7 @@ class Inbound:
             self._sync = FolderSync(
                 self._store, self._clock, backend, self._account.role_of, self._serve_interactive
             )
+            self._background = Background(self._store, self._clock, backend, self._account)
             self._list_folders()
             self._serve()
         finally:
@@ -212,7 +217,31 @@ class Inbound:
                 self._sync_folders(self._wanted())
                 self._next_sync = self._clock.monotonic() + self._account.config.fetch.every_s
                 continue
+            if self._fills and not self.caught_up:
+                self._fill()
+                continue
             self._rest()
+
+    def _fill(self) -> None:
+        """Do one piece of the background's work, and look for new mail about once a second."""
+        if not self._background.step():
+            self.caught_up = True
+            self._store.changed()
+        elif self._clock.monotonic() >= self._next_glance:
+            self._glance()
+            self._next_glance = self._clock.monotonic() + _GLANCE_S
+
+    def _glance(self) -> None:
+        """See without resting whether there is new mail in the inbox."""
+        inbox = self._inbox()
+        if inbox is None:
+            return
+        if self._backend.selected == inbox.name:
+            new = self._backend.noop().arrivals
+        else:
+            new = (self._backend.status(inbox.name).uidnext or 0) > (inbox.uidnext or 0)
+        if new:
+            self._sync_folders([inbox])
 
     def _step(self) -> bool:
         """Do one piece of what is asked for; return whether there was any."""
@@ -346,8 +375,12 @@ class Inbound:
             if not row.selectable:
                 continue
             try:
-                if self._sync.run(row.id):
+                arrived, listed = self._sync.run(row.id)
+                if arrived:
                     self._arrived()
+                if listed:
+                    self._background.restart()
+                    self.caught_up = False
             except Refused as error:
                 # One folder that cannot be opened does not stop the others.
                 _log.info("%s/%s: %s", self._account.name, row.name, error)

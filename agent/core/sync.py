@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from agent.clock import Clock
 from agent.core import bodies
@@ -31,6 +31,13 @@ _ARRIVALS = 50  # new messages brought here before our UIDNEXT advances
 _NO_EVENTS = ("sent", "drafts")
 
 
+class Synced(NamedTuple):
+    """What a sync brought: new messages, and old ones that were listed for the first time."""
+
+    arrived: int = 0
+    listed: int = 0
+
+
 class FolderSync:
     """One folder's way to equality with the server."""
 
@@ -44,11 +51,11 @@ class FolderSync:
         self._role = role
         self._between = between  # called between commands: lets interactive work go first
 
-    def run(self, folder: int) -> int:
-        """Sync one folder; return how many messages arrived."""
+    def run(self, folder: int) -> Synced:
+        """Sync one folder."""
         row = folders.get(self._store.reader, folder)
         if row is None or not row.selectable:
-            return 0
+            return Synced()
         begun = self._clock.now()
         server = self._select(row)
         row = self._settle_validity(row, server)
@@ -57,9 +64,9 @@ class FolderSync:
         elif server.changes is not None:
             self._take(row.id, server.changes.flags, server.changes.vanished)
         arrived = self._arrivals(row, server)
-        self._backfill(row.id)
+        listed = self._backfill(row.id)
         self._write(lambda tx: folders.progress(tx, row.id, synced=begun, modseq=server.modseq))
-        return arrived
+        return Synced(arrived, listed)
 
     def _select(self, row: FolderRow) -> FolderState:
         since = None
@@ -198,15 +205,15 @@ class FolderSync:
 
     # -- listing what lay there --------------------------------------------------------------
 
-    def _backfill(self, folder: int) -> None:
+    def _backfill(self, folder: int) -> int:
         """List what lay in the folder before the base line, newest first; goes on where it was left."""
         row = folders.get(self._store.reader, folder)
         if row is None or row.backfill is None or row.backfill <= 1:
-            return
+            return 0
         known = state.known(self._store.reader, folder)
         uids = [uid for uid in self._backend.uids(f"UID 1:{row.backfill - 1}") if uid not in known]
         uids = sorted(uid for uid in uids if uid < (row.backfill or 1))
-        size = _FIRST_LISTING
+        size, listed = _FIRST_LISTING, len(uids)
         while uids:
             some, uids = uids[-size:], uids[:-size]
             self._list(row, some)
@@ -215,6 +222,7 @@ class FolderSync:
         now = self._clock.now()
         self._write(lambda tx: state.lose_unbound(tx, folder, now))
         self._write(lambda tx: folders.progress(tx, folder, backfill=1))
+        return listed
 
     def _list(self, row: FolderRow, uids: Sequence[int]) -> None:
         items: list[Incoming] = []

@@ -1,0 +1,152 @@
+"""What an idle wire does: brings bodies here by the account's policy, then indexes what is only listed.
+
+Runs on the in:<account> thread, one bounded piece at a time, newest mail first, so that whatever a
+person asks for goes first. Each batch is committed by itself: a kill loses at most one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from agent.clock import Clock
+from agent.core import bodies
+from agent.core.account import Account
+from agent.core.uidset import compress
+from agent.errors import Refused
+from agent.mail.header import Envelope
+from agent.net.base import Backend, ShortBody
+from agent.store import contents, folders, schema
+from agent.store.contents import Body
+from agent.store.db import Store
+
+_log = logging.getLogger("agent.background")
+
+_OCTETS = (1 << 16, 1 << 23)  # the least and the most one FETCH asks for
+_FETCH_S = 1.0  # a FETCH should not keep the wire longer than this
+_MESSAGES = 500
+_ROWS, _ROWS_OCTETS = 100, 1 << 20  # one transaction
+_INDEXED = 250
+_AHEAD = 4  # transactions that may wait while the wire goes on
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A message whose body is to come here."""
+
+    id: int
+    folder: int
+    uid: int
+    size: int
+
+
+class Background:
+    """The work that waits until nobody wants the wire."""
+
+    def __init__(self, store: Store, clock: Clock, backend: Backend, account: Account) -> None:
+        self._store = store
+        self._clock = clock
+        self._backend = backend
+        self._account = account
+        self._octets = 1 << 20
+        self._before: tuple[int, int] | None = None  # (date, id): everything newer has been looked at
+        self._bodies_done = account.config.offline.bodies_s <= 0
+        self._index_done = False
+        self._writing: list[Future[None]] = []
+
+    def restart(self) -> None:
+        """Look again from the newest message on: something has been listed."""
+        self._before = None
+        self._bodies_done = self._account.config.offline.bodies_s <= 0
+        self._index_done = False
+
+    def step(self) -> bool:
+        """Do one piece; return whether there was any."""
+        if not self._bodies_done:
+            wanted = self._next_bodies()
+            if wanted:
+                self._fetch(wanted)
+                return True
+            self._drain(0)
+            self._bodies_done = True
+        if not self._index_done:
+            work = self._store.write(lambda tx: contents.index_some(tx, _INDEXED), bulk=True)
+            self._index_done = work.result() == 0
+            return not self._index_done
+        return False
+
+    # -- bodies ------------------------------------------------------------------------------
+
+    def _next_bodies(self) -> list[_Wanted]:
+        """Return the newest messages of one folder that are wanted, bounded in octets."""
+        keep_s = self._account.config.offline.bodies_s
+        since = 0 if keep_s == float("inf") else int(self._clock.now() - keep_s)
+        date, number = self._before or (1 << 62, 1 << 62)
+        rows = self._store.reader.execute(
+            "SELECT m.id, m.s_folder, m.s_uid, m.size, m.date FROM message m INDEXED BY message_all"
+            " JOIN content c ON c.id = m.content WHERE m.folder IS NOT NULL AND (m.date, m.id) < (?, ?)"
+            " AND m.account = ? AND c.state = ? AND m.s_uid IS NOT NULL AND m.received >= ?"
+            " ORDER BY m.date DESC, m.id DESC LIMIT ?",
+            (date, number, self._account.id, schema.LISTED, since, _MESSAGES),
+        )
+        found: list[_Wanted] = []
+        octets = 0
+        for row in rows:
+            if found and (row["s_folder"] != found[0].folder or octets + row["size"] > self._octets):
+                break
+            found.append(_Wanted(row["id"], row["s_folder"], row["s_uid"], row["size"]))
+            octets += row["size"]
+            self._before = (row["date"], row["id"])
+        return found
+
+    def _fetch(self, wanted: Sequence[_Wanted]) -> None:
+        """Bring one batch here; what the server will not give is passed over until the next start."""
+        row = folders.get(self._store.reader, wanted[0].folder)
+        if row is None:
+            return
+        by_uid = {each.uid: each for each in wanted}
+        begun, octets = self._clock.monotonic(), 0
+        try:
+            if (
+                self._backend.selected != row.name
+                and self._backend.select(row.name).uidvalidity != row.uidvalidity
+            ):
+                return
+            for batch in self._batches(by_uid):
+                octets += sum(len(body.raw) for _, _, body in batch)
+                self._put(batch)
+        except (Refused, ShortBody) as error:
+            _log.info("%s/%s: some bodies were not to be had: %s", self._account.name, row.name, error)
+        self._learn_rate(octets, self._clock.monotonic() - begun)
+
+    def _batches(self, wanted: dict[int, _Wanted]) -> Iterator[list[tuple[int, Envelope, Body]]]:
+        batch: list[tuple[int, Envelope, Body]] = []
+        octets = 0
+        for fetched in self._backend.messages(compress(wanted)):
+            item = bodies.received(fetched)
+            if fetched.uid not in wanted or item.body is None:
+                continue
+            batch.append((wanted[fetched.uid].id, item.envelope, item.body))
+            octets += fetched.size
+            if len(batch) >= _ROWS or octets >= _ROWS_OCTETS:
+                yield batch
+                batch, octets = [], 0
+        if batch:
+            yield batch
+
+    def _put(self, batch: list[tuple[int, Envelope, Body]]) -> None:
+        self._writing.append(self._store.write(lambda tx: contents.add_bodies(tx, batch), bulk=True))
+        self._drain(_AHEAD)
+
+    def _drain(self, ahead: int) -> None:
+        """Wait until no more than some transactions are on their way."""
+        while len(self._writing) > ahead:
+            self._writing.pop(0).result()
+
+    def _learn_rate(self, octets: int, seconds: float) -> None:
+        """Ask for about as much as comes in a second."""
+        if octets and seconds > 0:
+            least, most = _OCTETS
+            self._octets = int(min(most, max(least, octets / seconds * _FETCH_S)))
