@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import CommandError
-from agent.mail.address import Address
+from agent.mail.address import Address, parse_addresses
+from agent.mail.header import read_header
 from agent.mail.wire_header import address_field, encoded_words, id_field, text_field, wire_address
 
 CLEAN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=120)
@@ -85,6 +86,24 @@ def test_addresses_go_over_the_wire_and_read_back(addresses: list[Address]) -> N
     check_wire(field)
     message = BytesParser(policy=policy.default).parsebytes(field.encode() + b"\r\n")
     assert [found.addr_spec for found in message["to"].addresses] == [found.addr for found in addresses]
+
+
+VISIBLE = st.text(
+    st.characters(
+        exclude_categories=["Cs", "Cc", "Cf", "Zs", "Zl", "Zp", "Co", "Cn"], exclude_characters="<>\ufffd"
+    ),
+    max_size=60,
+) | st.lists(
+    st.sampled_from(["Ann", "Lee,", "ö", '"x"', "\\", "=?utf-8?q?x?=", "a@b", "(c)", "東京"]), max_size=5
+).map(" ".join)
+
+
+@given(st.lists(VISIBLE, min_size=1, max_size=4), VISIBLE)
+def test_names_and_subjects_read_back_by_our_own_reader(names: list[str], subject: str) -> None:
+    to = address_field("To", [Address(name, "a@b.c") for name in names])
+    envelope = read_header(f"{to}{text_field('Subject', subject)}\r\n".encode())
+    assert parse_addresses(envelope.to) == tuple(Address(name, "a@b.c") for name in names)
+    assert envelope.subject == subject
 
 
 def test_names_are_quoted_or_encoded_where_they_must_be() -> None:
