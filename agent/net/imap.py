@@ -274,6 +274,8 @@ class ImapBackend:
         )
         words: list[str | bytes] = [*charset]
         for word in criteria:
+            if isinstance(word, bytes) and b"\0" in word:
+                raise CommandError("NUL cannot be searched for")
             words.append(word if isinstance(word, str) or not word.isascii() else quote(word.decode("ascii")))
         return self._search(words)
 

@@ -18,7 +18,7 @@ def said(text: bytes | str, limit: int = 300) -> str:
     """Return the text of a server on one line, without control characters, cut at `limit`."""
     if isinstance(text, bytes):
         text = text[: 4 * limit].decode("utf-8", "replace")
-    text = _UNFIT.sub(" ", text).strip()
+    text = " ".join(_UNFIT.sub(" ", text).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

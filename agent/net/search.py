@@ -14,9 +14,11 @@ from agent.mail.query import All, And, Date, Is, Node, Not, Or, Person, Size, Ta
 from agent.net.imap_syntax import search_date
 
 Criterion = list[str | bytes]
+Key = tuple[str | bytes, ...]
+Keys = tuple[Key, ...]  # all must hold; no key twice, which Dovecot 2.3 stumbles over inside of OR
 
-ALL: Criterion = ["ALL"]
-NONE: Criterion = ["NOT ALL"]
+ALL: Keys = ()
+NONE: Keys = (("NOT ALL",),)
 _FLAG = {
     "unread": "UNSEEN",
     "read": "SEEN",
@@ -38,7 +40,7 @@ _NOT_FLAG = {
 _PERSON = {"from": "FROM", "to": "TO", "cc": "CC", "bcc": "BCC", "list": "HEADER List-Id"}
 _TEXT = {"any": "TEXT", "subject": "SUBJECT", "body": "BODY"}
 _WORD = re.compile(r"[^\W_]+")
-_PERSON_PART = re.compile(r'[^\s<>"(),;:\\]+')
+_PERSON_PART = re.compile(r'[^\s\x00-\x1f\x7f<>"(),;:\\]+')
 _ATOM = re.compile(r"[A-Za-z0-9!#$&'+,\-./:;<=>?@\[^_`|}~]+")
 _DAY = 86400
 
@@ -48,10 +50,10 @@ def criteria(node: Node) -> Criterion:
 
     `["ALL"]` means that the server cannot narrow the search.
     """
-    return _render(node, False)
+    return [word for key in _render(node, False) for word in key] or ["ALL"]
 
 
-def _render(node: Node, negated: bool) -> Criterion:
+def _render(node: Node, negated: bool) -> Keys:
     if isinstance(node, Not):
         return _render(node.item, not negated)
     if isinstance(node, And | Or):
@@ -60,7 +62,7 @@ def _render(node: Node, negated: bool) -> Criterion:
     if isinstance(node, All):
         return NONE if negated else ALL
     if isinstance(node, Is) and node.name in _FLAG:
-        return [(_NOT_FLAG if negated else _FLAG)[node.name]]
+        return (((_NOT_FLAG if negated else _FLAG)[node.name],),)
     if isinstance(node, Size):
         return _size(node, negated)
     if negated:
@@ -74,77 +76,66 @@ def _render(node: Node, negated: bool) -> Criterion:
     return _mark(node)
 
 
-def _mark(node: Node) -> Criterion:
+def _mark(node: Node) -> Keys:
     """Render what is a keyword on the server; all else only the local store knows."""
     if isinstance(node, Tag) and _ATOM.fullmatch(node.name):
-        return [f"KEYWORD {node.name}"]
+        return ((f"KEYWORD {node.name}",),)
     if isinstance(node, Is) and node.name == "muted":
-        return ["KEYWORD $Muted"]
+        return (("KEYWORD $Muted",),)
     return ALL
 
 
-def _words(node: Words) -> Criterion:
+def _words(node: Words) -> Keys:
     if node.field == "filename":
         return ALL
     words = _WORD.findall(node.text)
-    if not words:
-        return NONE
-    return _containing(_TEXT[node.field], words)
+    return _containing(_TEXT[node.field], words) if words else NONE
 
 
-def _containing(key: str, words: Iterable[str]) -> Criterion:
+def _containing(key: str, words: Iterable[str]) -> Keys:
     """Ask for each word by itself: what stands between them may differ."""
-    return _all([[key, word.encode("utf-8", "replace")] for word in dict.fromkeys(words)])
+    return _all([((key, word.encode("utf-8", "replace")),) for word in words])
 
 
-def _size(node: Size, negated: bool) -> Criterion:
-    parts: list[Criterion] = []
+def _size(node: Size, negated: bool) -> Keys:
+    parts: list[Keys] = []
     if node.larger is not None:
-        parts.append([f"SMALLER {node.larger + 1}" if negated else f"LARGER {max(0, node.larger)}"])
+        parts.append(((f"SMALLER {node.larger + 1}" if negated else f"LARGER {max(0, node.larger)}",),))
     if node.smaller is not None:
-        parts.append([f"LARGER {max(0, node.smaller - 1)}" if negated else f"SMALLER {max(0, node.smaller)}"])
-    return _any(parts) if negated and parts else NONE if negated else _all(parts)
+        parts.append(((f"LARGER {max(0, node.smaller - 1)}" if negated else f"SMALLER {node.smaller}",),))
+    return _any(parts) if negated else _all(parts)
 
 
-def _date(node: Date) -> Criterion:
+def _date(node: Date) -> Keys:
     """Render a range a day wider at both ends, as SEARCH knows neither times nor time zones."""
     since = search_date(node.since // _DAY - 1) if node.since is not None else ""
     before = search_date(node.before // _DAY + 2) if node.before is not None else ""
-    received: list[Criterion] = [
-        [f"{key} {day}"] for key, day in (("SINCE", since), ("BEFORE", before)) if day
-    ]
+    received = _all([((f"{key} {day}",),) for key, day in (("SINCE", since), ("BEFORE", before)) if day])
     if node.field == "received":
-        return _all(received)
-    sent: list[Criterion] = [
-        [f"{key} {day}"] for key, day in (("SENTSINCE", since), ("SENTBEFORE", before)) if day
-    ]
+        return received
     # A message without a Date is as old as its arrival.
-    return _any([_all(sent), _all(received)])
+    sent = _all([((f"{key} {day}",),) for key, day in (("SENTSINCE", since), ("SENTBEFORE", before)) if day])
+    return _any([sent, received])
 
 
-def _all(parts: list[Criterion]) -> Criterion:
-    kept = [part for part in parts if part != ALL]
-    if NONE in kept:
+def _all(parts: list[Keys]) -> Keys:
+    if NONE in parts:
         return NONE
-    result: Criterion = []
-    for part in kept:
-        result += part
-    return result or ALL
+    return tuple(dict.fromkeys(key for part in parts for key in part))
 
 
-def _any(parts: list[Criterion]) -> Criterion:
-    kept = [part for part in parts if part != NONE]
+def _any(parts: list[Keys]) -> Keys:
+    kept = list(dict.fromkeys(part for part in parts if part != NONE))
     if not kept:
         return NONE
     if ALL in kept:
         return ALL
     result = _one(kept[-1])
     for part in reversed(kept[:-1]):
-        result = ["OR", *_one(part), *result]
-    return result
+        result = ("OR", *_one(part), *result)
+    return (result,)
 
 
-def _one(part: Criterion) -> Criterion:
-    """Return the part as a single search key, in parentheses where it is several."""
-    simple = len(part) == 1 or (len(part) == 2 and isinstance(part[1], bytes))
-    return part if simple else ["(", *part, ")"]
+def _one(part: Keys) -> Key:
+    """Return the keys as a single one, in parentheses where they are several."""
+    return part[0] if len(part) == 1 else ("(", *(word for key in part for word in key), ")")

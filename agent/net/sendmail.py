@@ -80,11 +80,9 @@ class SendmailTransport:
             _kill(process)
             raise
         finally:
-            if process.poll() is None:
-                _close(process)
+            _close(process)
 
     def _judge(self, process: subprocess.Popen[bytes], told: IO[bytes]) -> Receipt:
-        _close(process)
         try:
             status = process.wait(self._limit_s)
         except subprocess.TimeoutExpired as error:

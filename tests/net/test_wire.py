@@ -78,12 +78,13 @@ def test_imaplib_logs_by_log_and_mesg_and_neither_keeps_a_word() -> None:
 
 
 def test_imapclient_sends_by_raw_command_with_literals() -> None:
-    with client_of(imap({"UID SEARCH": replying(b"* SEARCH 4 5")}, capabilities="IMAP4rev1 LITERAL+")) as (
-        client,
-        server,
-    ):
+    def answer(peer: Peer, tag: bytes, rest: bytes) -> None:
+        assert rest == b"UID SEARCH CHARSET UTF-8 SUBJECT {5+}"
+        assert peer.line() == "grün".encode()
+        peer.send(b"* SEARCH 4 5", tag + b" OK done")
+
+    with client_of(imap({"UID SEARCH": answer}, capabilities="IMAP4rev1 LITERAL+")) as (client, _):
         assert client.search(["SUBJECT", "grün"], charset="UTF-8") == [4, 5]
-        assert "SUBJECT {5+}\r\ngrün\r\n".encode() in server.received
 
 
 def test_imapclient_reads_capabilities_told_at_login() -> None:
