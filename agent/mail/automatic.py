@@ -42,6 +42,7 @@ _LIST_FIELDS = {
 _MACHINE_FIELDS = {
     *("x-failed-recipients", "feedback-type", "x-fc-machinegenerated", "x-cron-env", "x-autoreply-from"),
     *("x-ms-exchange-inbox-rules-loop", "x-mail-autoreply", "x-vacation", "x-loop"),
+    *("x-rt-loop-prevention", "x-otrs-loop", "x-otobo-loop", "x-znuny-loop"),
 }
 _MACHINE_NAME = re.compile(r"x-auto-?(?!response-suppress$)(repl|respon|generat|notif|answer)")
 _PRECEDENCE = {"bulk", "junk", "list", "auto_reply", "auto-reply"}
@@ -52,7 +53,8 @@ _REPORT = re.compile(
 
 # Subjects of bounces and of automatic answers; a reply to such a one (`Re: ...`) is a person's.
 _TELLTALE = re.compile(
-    r"\W*(returned (e-?)?mail|undeliver(ed|able)|non-?deliver|delivery (status notif|notif|fail|has failed)"
+    r"(\[[^\]]*\])?\W*(returned (e-?)?mail|undeliver(ed|able)|non-?deliver|delivery (notif|fail|has failed)"
+    r"|delivery status( notif|$)|(preview\W+)?report domain:|(e-?)?mail feedback report"
     r"|((e-?)?mail|message) (delivery|transport) (stat|fail|has failed|problem|err|warn|system|notif|report)"
     r"|(your )?((e-?)?mail|message) (could not be|was not|not) (delivered|sent)|permanent delivery|mail error"
     r"|((e-?)?mail|message) (system error|returned|failed|delayed)|fail(ure|ed) (notice|delivery)"
