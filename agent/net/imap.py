@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from agent.errors import AuthError, CommandError, NetworkError, Refused
+from agent.mail.header import LISTING_FIELDS
 from agent.net.base import Fetched, FlagState, FolderInfo, FolderState, Moved, Pushed, Server
 from agent.net.imap_fetch import FetchReader
 from agent.net.imap_folders import encoded, listed, with_roles
@@ -27,10 +28,6 @@ _APPENDUID = re.compile(rb"\[APPENDUID (\d+) (\d+)\]", re.IGNORECASE)
 _ALL = re.compile(rb"\bALL ([\d:,]+)", re.IGNORECASE)
 _KEYWORD = re.compile(r"\\?[!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]+")
 _OPEN_SET = re.compile(r"(\d+):\*")
-LISTING_FIELDS = (
-    "Date From Sender To Cc Bcc Reply-To Subject Message-ID In-Reply-To References List-Id Return-Path "
-    "Auto-Submitted Precedence List-Post List-Unsubscribe Content-Type X-Auto-Response-Suppress"
-).split()
 _SLACK = 100_000  # messages that may have come since EXISTS was told
 
 
