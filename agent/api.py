@@ -98,7 +98,13 @@ def namespace(context: Context) -> dict[str, Any]:
 
 
 def compose(
-    to: str = "", subject: str = "", text: str = "", *, cc: str = "", bcc: str = "", account: Account | None = None
+    to: str = "",
+    subject: str = "",
+    text: str = "",
+    *,
+    cc: str = "",
+    bcc: str = "",
+    account: Account | None = None,
 ) -> Draft:
     """Begin a message; nothing is sent before its send().
 
@@ -116,7 +122,9 @@ def sync() -> Job:
 # -- automation -----------------------------------------------------------------------------
 
 
-def rule(match: str | Callable[[Message], bool], *, order: int = 50, stop: bool = False) -> Callable[[F], Rule]:
+def rule(
+    match: str | Callable[[Message], bool], *, order: int = 50, stop: bool = False
+) -> Callable[[F], Rule]:
     """Run a function once for each new message that matches; `stop` ends the chain for it.
 
     >>> @rule("from:billing@ has:attachment", stop=True)

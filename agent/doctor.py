@@ -36,7 +36,10 @@ def _findings(paths: Paths, ask: Callable[[str], str], online: bool) -> Iterator
     except ConfigError as error:
         yield from ((False, problem) for problem in error.problems)
         return
-    yield True, f"{paths.config_file}: {len(config.accounts)} account{'' if len(config.accounts) == 1 else 's'}"
+    yield (
+        True,
+        f"{paths.config_file}: {len(config.accounts)} account{'' if len(config.accounts) == 1 else 's'}",
+    )
     yield from ((False, warning) for warning in config.warnings)
     if not config.accounts:
         yield False, "there is no account; add one to config.yaml"

@@ -162,7 +162,11 @@ class Draft:
 
     def _mentions_attachment(self) -> bool:
         own = [line for line in self.text.splitlines() if not line.startswith(">")]
-        return any(word in line.lower() for line in own for word in ("attached", "attachment", "im anhang", "ci-joint"))
+        return any(
+            word in line.lower()
+            for line in own
+            for word in ("attached", "attachment", "im anhang", "ci-joint")
+        )
 
     def save(self) -> Job:
         """Keep it in the drafts folder; saving again replaces what was kept."""
@@ -196,7 +200,9 @@ class Draft:
         if fatal:
             raise CommandError(f"cannot send {self.subject!r}: {fatal[0]}")
         if self._account.config.smtp is None and self._account.config.sendmail is None:
-            raise CommandError(f"account {self._account.name} cannot send; give it smtp or sendmail in config.yaml")
+            raise CommandError(
+                f"account {self._account.name} cannot send; give it smtp or sendmail in config.yaml"
+            )
         now = self._context.clock.now()
         later = dates.moment(at, now) if at else now + (hold or 0.0)
         if actor().automatic and not force:

@@ -155,5 +155,7 @@ def handle_or_cause(handle: str) -> str:
     """Return the handle a reply is remembered under: the rule's or hook's name unless given."""
     found = handle or actor().cause
     if not found:
-        raise CommandError("auto_reply outside of a hook or rule wants a handle: auto_reply(text, handle='away')")
+        raise CommandError(
+            "auto_reply outside of a hook or rule wants a handle: auto_reply(text, handle='away')"
+        )
     return found

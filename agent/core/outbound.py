@@ -49,7 +49,9 @@ class Outbound:
         for item in self._store.write(
             lambda tx: outbox.interrupted(tx, self._account.id), durable=True
         ).result():
-            _log.info("%s: outbox item %d may have been sent; retry() or cancel() it", self._account.name, item)
+            _log.info(
+                "%s: outbox item %d may have been sent; retry() or cancel() it", self._account.name, item
+            )
         self._thread = spawn(f"out:{self._account.name}", self._run)
 
     def stop(self) -> None:
@@ -138,7 +140,9 @@ class Outbound:
         if item["automatic"] and not item["sender"] and not self._null_sender_refused():
             # Some servers take no mail from <>: once more with the address, and remembered.
             self._store.write(self._remember_null_sender).result()
-            self._change(item, state="queued", sender=self._account.config.address, not_before=self._clock.now())
+            self._change(
+                item, state="queued", sender=self._account.config.address, not_before=self._clock.now()
+            )
         elif refused.permanent:
             self._fail(item, str(refused))
         else:
@@ -188,12 +192,19 @@ class Outbound:
                 journal.set_job(tx, item["job"], state="done", error=told, finished=now)
             if copy is not None and sent is not None:
                 job = journal.add_job(
-                    tx, "verb", f"kept a copy of {item['subject']!r}", now, origin="rule", cause="copy to Sent"
+                    tx,
+                    "verb",
+                    f"kept a copy of {item['subject']!r}",
+                    now,
+                    origin="rule",
+                    cause="copy to Sent",
                 )
                 journal.append(tx, job, self._account.id, sent, copy)
             if item["answers"] is not None:
                 bit = flags.FORWARDED if item["forwards"] else flags.ANSWERED
-                job = journal.add_job(tx, "verb", "marked 1 message answered", now, origin="rule", cause="sent")
+                job = journal.add_job(
+                    tx, "verb", "marked 1 message answered", now, origin="rule", cause="sent"
+                )
                 journal.change_flags(tx, job, [item["answers"]], bit, 0)
                 journal.finish(tx, job, now)
 

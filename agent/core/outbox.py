@@ -92,7 +92,9 @@ class OutboxItem:
     def _checked(self, tx: Transaction, what: str) -> Row:
         row = outbox.get(tx, self._id)
         if row is None or row["state"] not in _WAITING:
-            raise CommandError(f"outbox item {self._id} is {row['state'] if row else 'gone'}; it cannot be {what}")
+            raise CommandError(
+                f"outbox item {self._id} is {row['state'] if row else 'gone'}; it cannot be {what}"
+            )
         return row
 
     def _submit(self, work: Any) -> None:

@@ -46,7 +46,9 @@ class Registry(Generic[T]):
 
     def end(self) -> None:
         """End a reload: drop what was not put again."""
-        self._entries = {key: entry for key, entry in self._entries.items() if entry.generation == self._generation}
+        self._entries = {
+            key: entry for key, entry in self._entries.items() if entry.generation == self._generation
+        }
 
     def abort(self) -> None:
         """End a reload that failed: keep everything."""

@@ -23,7 +23,12 @@ def auto_reply(
     dates.duration(every)
     handle = gate.handle_or_cause(handle)
     return gate.send_reply(
-        context, message, lambda: drafts.automatic_reply(context, message, text, subject), handle, every, force
+        context,
+        message,
+        lambda: drafts.automatic_reply(context, message, text, subject),
+        handle,
+        every,
+        force,
     )
 
 
@@ -51,5 +56,3 @@ def vacation(
 
     answer.__module__, answer.__qualname__ = "vacation", handle
     return context.rules.rule(wanted, order=90)(answer)
-
-

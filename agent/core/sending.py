@@ -30,7 +30,9 @@ def queue(context: Context, sending: Sending, replaces: Sequence[int] = ()) -> J
         job = put(tx, context, sending)
         if replaces:
             now = context.clock.now()
-            drop = journal.add_job(tx, "verb", "removed the sent draft", now, origin=who.origin, cause=who.cause)
+            drop = journal.add_job(
+                tx, "verb", "removed the sent draft", now, origin=who.origin, cause=who.cause
+            )
             journal.delete(tx, drop, replaces)
         return job
 
