@@ -63,18 +63,24 @@ class Watch:
 def idle(wire: Wire, watch: Watch, timeout_s: float, wake_fd: int) -> bool:
     """Rest in IDLE until something is pushed, time is over or `wake_fd` is readable (then True)."""
     end = time.monotonic() + timeout_s
+    # Some servers tell in IDLE only what happens from then on: what happened before is asked for
+    # right in front of it, without waiting for the answer in between.
+    noop = wire.submit("NOOP")
     tag = wire.submit("IDLE")
-    while (response := wire.receive()) is not None:  # untagged lines may come before the `+`
-        if isinstance(response, Response):
-            watch.note(response)
+    for response in wire.responses(noop):
+        watch.note(response)
+    wire.answer(noop)
+    while (told := wire.receive()) is not None:  # untagged lines may come before the `+`
+        if isinstance(told, Response):
+            watch.note(told)
         elif wire.has_ended(tag):
             raise refusal(f"{wire.server}: IDLE refused", wire.answer(tag).text)
     woken = False
     while not (woken or watch.pending):
         if wire.stream.has_line():
-            response = wire.receive()
-            if isinstance(response, Response):
-                watch.note(response)
+            told = wire.receive()
+            if isinstance(told, Response):
+                watch.note(told)
             elif wire.has_ended(tag):  # the server ends IDLE by itself
                 wire.answer(tag)
                 return woken

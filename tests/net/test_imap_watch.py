@@ -132,6 +132,14 @@ def test_news_from_an_earlier_command_ends_the_rest_before_it_begins() -> None:
     assert b"IDLE" not in server.received
 
 
+def test_news_from_before_that_idle_does_not_tell_is_asked_for() -> None:
+    script = imap({"NOOP": replying(b"* 4 EXISTS"), "IDLE": idling(lambda peer: peer.send(b"+ idling"))})
+    with facing(script) as (backend, _):
+        begun = time.monotonic()
+        assert backend.rest(10, -1) == Pushed(arrivals=True)
+        assert time.monotonic() - begun < 3
+
+
 def test_resting_costs_no_time_of_the_processor() -> None:
     with facing(imap({"IDLE": idling(lambda peer: peer.send(b"+ idling"))})) as (backend, _):
         begun = time.thread_time()
