@@ -64,7 +64,7 @@ def send_reply(
     sending = replace(
         draft._frozen(0.0), automatic=True, sender=_return_path(context, draft.account), key=_key(), copy=None
     )
-    sender, period = draft.to[0].addr.casefold(), float(dates.duration(every))
+    sender, period = automatic.mailbox(draft.to[0].addr), float(dates.duration(every))
 
     def claim(tx: Transaction, now: float) -> str | None:
         last = ledger.answered(tx, draft.account.id, handle, sender)

@@ -113,9 +113,8 @@ class Outbound:
 
         try:
             if self._transport is None:
-                transport = self._connect()
-                transport.connect()
-                self._transport = transport
+                self._transport = self._connect()
+            self._transport.connect()  # keeps a connection that still answers
             envelope = Envelope(item["sender"], tuple(json.loads(item["recipients"])))
             receipt = self._transport.send(envelope, bytes(item["data"]), before_end)
         except Refused as refused:

@@ -15,7 +15,7 @@ from agent.clock import Clock
 from agent.core import bodies
 from agent.core.uidset import chunks, compress
 from agent.errors import Refused
-from agent.net.base import Backend, Fetched, FlagState, FolderState
+from agent.net.base import Backend, Fetched, FlagState, FolderState, ShortBody
 from agent.store import folders, state
 from agent.store.contents import Incoming
 from agent.store.db import Store, Transaction
@@ -196,6 +196,8 @@ class FolderSync:
             return
         try:
             yield from self._backend.messages(compress(uids))
+        except ShortBody as error:
+            _log.info("fewer octets than announced: %s", error)
         except Refused as error:
             if len(uids) == 1:
                 _log.info("the server does not hand out UID %d: %s", uids[0], error)

@@ -13,7 +13,7 @@ from typing import Any
 from agent.errors import CommandError
 from agent.mail import flags, query
 from agent.mail.header import ATTACHMENT, AUTOMATIC, BOUNCE, CALENDAR, LIST, SIGNATURE
-from agent.mail.words import split_cjk
+from agent.mail.words import tokens
 from agent.store.db import Transaction
 
 ORDERS = {
@@ -119,7 +119,10 @@ def _not(node: query.Not, sql: _Sql) -> str:
 
 
 def _words(node: query.Words, sql: _Sql) -> str:
-    phrase = '"' + split_cjk(node.text).replace('"', '""').strip() + '"'
+    words = tokens(node.text)
+    if not words:
+        return "0"  # a text without a letter or digit is nowhere
+    phrase = f'"{" ".join(words)}"'
     star = " *" if node.kind == "prefix" else ""
     expression = f"{_COLUMN[node.field]}{phrase}{star}"
     return sql.add("m.content IN (SELECT rowid FROM text WHERE text MATCH ?)", expression)
