@@ -9,7 +9,7 @@ from pathlib import Path
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition, has_completions, has_focus
+from prompt_toolkit.filters import Condition, has_completions
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import BufferControl, Window
@@ -43,12 +43,6 @@ class CommandLine:
     def window(self) -> Window:
         """The window of the prompt in use."""
         return self.windows[self.prompt]
-
-    @property
-    def focused(self) -> Condition:
-        """Whether one of its lines has the focus."""
-        filters = [has_focus(buffer) for buffer in self._buffers.values()]
-        return Condition(lambda: any(one() for one in filters))
 
     def open(self, prompt: str, text: str) -> Window:
         """Begin a line; return the window to focus."""

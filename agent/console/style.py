@@ -51,6 +51,7 @@ STYLE = Style.from_dict(
         "log.time": "ansibrightblack",
         "log.warning": "ansiyellow",
         "log.error": "ansired",
+        "repl": "",
         "repl.prompt": "ansigreen bold",
         "repl.input": "",
         "repl.error": "ansired",

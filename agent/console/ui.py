@@ -297,7 +297,7 @@ class Ui:
         if self._pane is None:
             self._pane = make_pane(
                 self._transcript, lambda: self.runner.namespace, self._data / "repl.history",
-                self.run_statement, self.runner.interrupt, self.focus_views,
+                self.run_statement, self.runner.interrupt, self.focus_views, self.hide_repl,
             )  # fmt: skip
         self._repl_shown = True
         vi = self.context.options.value(settings.KEYS) == "vim"
@@ -362,7 +362,9 @@ class Ui:
         if not self.notices.line and self.context.options.value(settings.HINTS) and self._views_focused():
             left = hint_line(self._hints(), width - width_of(right))
         elif not self.notices.line and not self._views_focused():
-            left = hint_line([("C-o", "back to the list"), ("C-c", "interrupt"), ("Tab", "complete")], width)
+            left = hint_line(
+                [("C-o", "back"), ("C-d", "close"), ("C-c", "interrupt"), ("Tab", "complete")], width
+            )
         else:
             left = self.notices.line
         return [*fill(left, width - width_of(right)), *right]

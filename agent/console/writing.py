@@ -113,7 +113,7 @@ class Writing:
             raise CommandError(view.problem)
         job = await asyncio.to_thread(view.draft.send)
         self._watch(job)
-        self._done(view, f"queued: {job.label}")
+        self._done(view, f"on its way: {view.draft.subject}")
 
     async def _keep(self, view: ReviewView) -> None:
         if view.problem:

@@ -82,7 +82,7 @@ def _modified(modifiers: str, base: str, text: str) -> str:
     if not name:
         raise CommandError(f"unknown key {base!r} in {text!r}{did_you_mean(base, NAMES)}")
     plain = len(name) == 1
-    if "S" in modifiers and plain:  # the terminal sends the capital
+    if "S" in modifiers and plain and name.isalpha():  # the terminal sends the capital
         name, modifiers = name.upper(), modifiers.replace("S-", "")
     if "C" in modifiers and plain:
         name = name.lower()

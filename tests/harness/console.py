@@ -25,26 +25,9 @@ from types import TracebackType
 
 import pyte
 
-_KEYS = {
-    **{
-        "enter": "\r",
-        "esc": "\x1b",
-        "tab": "\t",
-        "s-tab": "\x1b[Z",
-        "space": " ",
-        "backspace": "\x7f",
-        "lt": "<",
-    },
-    **{
-        "up": "\x1b[A",
-        "down": "\x1b[B",
-        "right": "\x1b[C",
-        "left": "\x1b[D",
-        "home": "\x1b[H",
-        "end": "\x1b[F",
-    },
-    **{"pageup": "\x1b[5~", "pagedown": "\x1b[6~", "delete": "\x1b[3~", "f2": "\x1bOQ", "f3": "\x1bOR"},
-}
+_NAMES = "enter esc tab s-tab space backspace lt up down right left home end pageup pagedown delete f2 f3"
+_CODES = r"\r|\x1b|\t|\x1b[Z| |\x7f|<|\x1b[A|\x1b[B|\x1b[C|\x1b[D|\x1b[H|\x1b[F|\x1b[5~|\x1b[6~|\x1b[3~|\x1bOQ|\x1bOR"
+_KEYS = dict(zip(_NAMES.split(), _CODES.encode().decode("unicode_escape").split("|"), strict=True))
 
 
 def keys(text: str) -> list[str]:

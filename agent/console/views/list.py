@@ -82,6 +82,10 @@ class ListView(View):
         self._seen = -1
         self.refresh()
 
+    @property
+    def where(self) -> str:
+        return f"{self.cursor + 1}/{self._count}" if self._count else "empty"
+
     # -- rows --------------------------------------------------------------------------------
 
     def refresh(self) -> None:
