@@ -17,7 +17,6 @@ from agent.mail.safe import safe, safe_block
 if TYPE_CHECKING:
     from agent.core.message import Message
     from agent.mail.address import Address
-    from agent.mail.parse import Part
 
 _QUOTE = re.compile(r"^((?:> ?)+)")
 _LINK = re.compile(r"https?://[^\s<>\"]+|mailto:[^\s<>\"]+")
@@ -92,18 +91,9 @@ def _body(message: Message, width: int) -> list[Line]:
 
 def _is_html(message: Message) -> bool:
     """Tell whether HTML is all there is to read."""
-    return bool(message.html) and not any(part.type == "text/plain" for part in _leaves(message))
-
-
-def _leaves(message: Message) -> list[Part]:
-    found: list[Part] = []
-    pending = list(message.parts)
-    while pending:
-        part = pending.pop()
-        pending.extend(part.parts)
-        if not part.parts and part.disposition != "attachment":
-            found.append(part)
-    return found
+    leaves = [part for whole in message.parts for part in whole.walk() if not part.parts]
+    plain = any(part.type == "text/plain" and part.disposition != "attachment" for part in leaves)
+    return bool(message.html) and not plain
 
 
 def text_rows(line: str, width: int, style: str) -> list[Line]:
@@ -112,7 +102,7 @@ def text_rows(line: str, width: int, style: str) -> list[Line]:
     prefix = ""
     if quote:
         depth = quote[1].count(">")
-        style, prefix = f"class:quote.{1 + (depth - 1) % 3}", quote[1]
+        style, prefix = f"class:quote{1 + (depth - 1) % 3}", quote[1]
     return wrap(_linked(line, style), width, prefix)
 
 
@@ -130,13 +120,9 @@ def _html_rows(source: str, width: int) -> list[Line]:
     rendered = html.render(source, width)
     rows: list[Line] = []
     for line in rendered.lines:
-        rows += wrap([(_html_style(style), safe(text)) for style, text in line], width)
+        rows += wrap(list(line), width)
     if rendered.links:
         rows += [[("", "")], [("class:header.name", "Links")]]
         for number, link in enumerate(rendered.links, 1):
-            rows += wrap([("class:header.name", f"[{number}] "), ("class:link", safe(link))], width, "    ")
+            rows += wrap([("class:linknumber", f"[{number}] "), ("class:link", safe(link))], width, "    ")
     return rows
-
-
-def _html_style(style: str) -> str:
-    return " ".join(f"class:html.{word}" for word in style.split())

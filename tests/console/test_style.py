@@ -13,8 +13,8 @@ from agent.console.style import STYLE, color_depth
 def test_every_style_that_is_used_is_in_the_table() -> None:
     known = {name for name, _ in STYLE.style_rules}
     used: set[str] = set()
-    for package in ("console", "repl"):
-        for path in (Path(agent.__file__).parent / package).rglob("*.py"):
+    for pattern in ("console/**/*.py", "repl/*.py", "mail/html*.py"):
+        for path in Path(agent.__file__).parent.glob(pattern):
             used.update(re.findall(r'class:([\w.-]*[\w-])(?=[" ])', path.read_text()))
     assert used - known == set()
 
