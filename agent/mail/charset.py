@@ -62,6 +62,7 @@ _GUESSED_FROM = 4096  # octets shown to the guesser
 _LEAST_CONFIDENCE = 0.3
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CP1252 = "".join(bytes([n]).decode("cp1252", "ignore") or chr(n) for n in range(256))
 _BROKEN_LINE = str.maketrans("\0\r\n", "\ufffd" * 3)
 
 # A stray ? inside a word is common enough to allow a few; their number is bounded to stay linear.
@@ -133,10 +134,7 @@ def _detect(data: bytes) -> str | None:
 
 def _latin_for_missing(data: bytes) -> str:
     """Decode as cp1252, its five unassigned octets as the controls of Latin-1."""
-    try:
-        return data.decode("cp1252")
-    except UnicodeError:
-        return "".join(data[n : n + 1].decode("cp1252", "ignore") or chr(data[n]) for n in range(len(data)))
+    return codecs.charmap_decode(data, "strict", _CP1252)[0]
 
 
 @lru_cache(maxsize=512)

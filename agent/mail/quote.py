@@ -1,0 +1,135 @@
+"""Plain text of mail: quoting it, format=flowed, signatures, the beginning of what somebody wrote. Pure, linear."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, tzinfo
+
+from agent.mail.address import parse_addresses
+from agent.mail.header import Envelope
+
+_SNIPPET = 200
+_SNIPPET_FROM = (3_000, 20_000)  # characters looked at, the second when the first are all quoted
+_QUOTE_MARKS = (">", "|")
+_RULES = ("--", "__", "**")
+# "On <date>, <name> wrote:" in the languages that mail clients write; the date tells it from prose.
+_ATTRIBUTION = re.compile(
+    r"(?=[^\n]{0,500}\d)[^\n]{1,500}?(?:wrote|writes|said|schrieb|geschrieben|a écrit|écrit|escribi[óo]|ha scritto"
+    r"|scrisse|escreveu|schreef|skrev|kirjoitti|napsal\(a\)|napisał\(a\)|napisał|пишет|написал\(а\)|написал"
+    r"|написала|yazdı|写道|のメール|作成)\s?[:：]?\s*\Z",
+    re.IGNORECASE,
+)
+_ORIGINAL = re.compile(
+    r"\s*(?:-{2,}|_{5,}|\*{3,})\s?(?:original|forwarded|ursprüngliche|weitergeleitete|message|mensaje|messaggio)?"
+    r"[^\n]{0,60}(?:-{2,}|_{5,}|\*{3,})\s*\Z|\s*_{10,}\s*\Z",
+    re.IGNORECASE,
+)
+_SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
+_LONGEST_SIGNATURE = 15  # lines; more below `-- ` is no signature but text
+_PGP_FRAME = re.compile(
+    r"-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash:[^\n]*\n|\n)*|-----BEGIN PGP SIGNATURE-----[\s\S]*"
+)
+
+
+def quote(text: str, attribution: str = "") -> str:
+    """Return text quoted for a reply below its attribution, without the signature."""
+    body = strip_signature(text).strip("\n")
+    lines = [f">{line}" if line.startswith(">") else f"> {line}".rstrip() for line in body.split("\n")]
+    return "\n".join([attribution, *lines] if attribution else lines) + "\n"
+
+
+def attribution(envelope: Envelope, tz: tzinfo | None = None) -> str:
+    """Return the line above a quotation: who wrote, and when in the given (else the local) time zone."""
+    found = parse_addresses(envelope.from_) or parse_addresses(envelope.sender)
+    who = (found[0].name or found[0].addr) if found else "somebody"
+    try:
+        at = None if envelope.date is None else datetime.fromtimestamp(envelope.date, tz)
+    except (OverflowError, OSError, ValueError):
+        at = None
+    return f"{who} wrote:" if at is None else f"On {at:%Y-%m-%d %H:%M}, {who} wrote:"
+
+
+def unflow(text: str, delsp: bool = False) -> str:
+    """Return format=flowed text with its paragraphs on one line each (RFC 3676)."""
+    result: list[str] = []
+    paragraph: list[str] = []
+    depth = 0
+    for line in text.split("\n"):
+        rest = line.lstrip(">")
+        level = len(line) - len(rest)
+        rest = rest.removeprefix(" ")
+        if paragraph and (level != depth or rest == "-- "):
+            result.append(_flowed(paragraph, depth))
+            paragraph = []
+        depth = level
+        if rest.endswith(" ") and rest != "-- ":
+            paragraph.append(rest[:-1] if delsp else rest)
+            continue
+        paragraph.append(rest)
+        result.append(_flowed(paragraph, depth))
+        paragraph = []
+    if paragraph:
+        result.append(_flowed(paragraph, depth))
+    return "\n".join(result)
+
+
+def _flowed(paragraph: list[str], depth: int) -> str:
+    text = "".join(paragraph)
+    if text != "-- ":
+        text = text.rstrip(" ")
+    return f"{'>' * depth} {text}".rstrip(" ") if depth else text
+
+
+def split_signature(text: str) -> tuple[str, str]:
+    """Return the text before the signature, and the signature (without its `-- ` line)."""
+    last = None
+    for found in _SIGNATURE.finditer(text):
+        last = found
+    if last is None or text.count("\n", last.end()) > _LONGEST_SIGNATURE:
+        return text, ""
+    return text[: last.start()], text[last.end() :].strip("\n")
+
+
+def strip_signature(text: str) -> str:
+    """Return the text without the signature behind `-- `."""
+    return split_signature(text)[0]
+
+
+def signature_of(text: str) -> str:
+    """Return the signature behind `-- `, empty when there is none."""
+    return split_signature(text)[1]
+
+
+def strip_quotes(text: str) -> str:
+    """Return what the sender wrote: without quotations, the lines that announce them, and the signature."""
+    lines: list[str] = []
+    for line in strip_signature(_PGP_FRAME.sub("", text)).split("\n"):
+        if line[:4].lstrip()[:1] in _QUOTE_MARKS:
+            _drop_announcement(lines)
+        elif line[:16].lstrip()[:2] in _RULES and _ORIGINAL.match(line):
+            break
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _drop_announcement(lines: list[str]) -> None:
+    """Take `On ... wrote:`, on one line or broken over up to three, off the end."""
+    end = len(lines)
+    while end and not lines[end - 1].strip():
+        end -= 1
+    for count in range(1, 4):
+        if count <= end and _ATTRIBUTION.match(" ".join(lines[end - count : end])):
+            del lines[end - count :]
+            return
+
+
+def snippet_of(text: str) -> str:
+    """Return the beginning of what the sender wrote in one line of at most 200 characters."""
+    words = ""
+    for size in _SNIPPET_FROM:
+        words = " ".join(strip_quotes(text[:size]).split())
+        if words or len(text) <= size:
+            break
+    words = words or " ".join(text[: _SNIPPET_FROM[0]].split())
+    return words if len(words) <= _SNIPPET else words[: _SNIPPET - 1] + "…"
