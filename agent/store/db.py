@@ -178,6 +178,9 @@ class Store:
         except BaseException as error:  # handed to whoever asked; the store thread goes on
             future.set_exception(error)
         else:
+            if changed:  # before the future: who waited for it must not trust what it read before
+                with self._changed:
+                    self.revision += 1
             future.set_result(result)
             if changed:
                 self.announce()
