@@ -28,11 +28,11 @@ KEYS = (
     ("index view text review", "End", "go-to-last"),
     ("index view text review", "C-d", "half-page-down"),
     ("index view text review", "C-u", "half-page-up"),
+    ("view text review", "Space", "page-down"),
     ("index view text review", "C-f", "page-down"),
     ("index view text review", "C-b", "page-up"),
     ("index view text review", "PageDown", "page-down"),
     ("index view text review", "PageUp", "page-up"),
-    ("view text review", "Space", "page-down"),
     ("view text", "q", "back"),
     # the message list
     ("index", "q", "back"),
