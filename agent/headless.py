@@ -14,7 +14,7 @@ from typing import TextIO
 
 from agent import api
 from agent.app import Agent
-from agent.core.bus import trimmed
+from agent.core.supervisor import trimmed
 from agent.errors import AgentError
 
 # Exit status, as sysexits.h has it: what stays queued may be tried later.

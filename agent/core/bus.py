@@ -1,8 +1,8 @@
 """The `events` thread: calls hooks, then rules, strictly in order, each one supervised.
 
-Only the process that owns the wires does so. What a handler raises is logged with its source line
-and stops nothing. One that runs for 5 seconds is told of; one that runs for 60 is abandoned: its
-calls into the agent raise Abandoned, a new thread goes on, and the handler stays in quarantine.
+Only the process that owns the wires does so. A message stays due until every handler is done with
+it: a claim is `started` before a handler runs and `done` after it, so that after a crash the one
+that was running runs again and no other does.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.core.acting import Actor, acting
+from agent.core.acting import Actor, acting, working_on
 from agent.core.events import MessageNew
+from agent.core.hooks import Hook
 from agent.core.message import Message
-from agent.core.rules import matches
-from agent.errors import Abandoned, AgentError
+from agent.core.rules import Rule
+from agent.core.supervisor import GivenUp, Supervisor
 from agent.store import ledger, state
 from agent.threads import spawn
 
@@ -28,87 +27,107 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("agent.events")
 
-SLOW_S, LIMIT_S = 5.0, 60.0
-
-
-@dataclass(slots=True)
-class _Run:
-    """A handler that is running."""
-
-    name: str
-    source: str
-    thread: int
-    begun: float
-    claim: tuple[str, int, str] | None
-    told: bool = False
+_RETRY_S = 5.0  # after an error of our own, such as a full disk
+_MOST_STARTS = 3  # a handler that takes the program down with it is not tried for ever
 
 
 class Bus:
     """The queue of what happened, and the thread that works it off."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._running: _Run | None = None
-        self._abandoned: set[int] = set()
+        self.supervisor = Supervisor()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._asked = self._answered = 0
+        self._failed = False
         self._stopping = False
-        self._started = False
-        self._idle = threading.Event()
-        self._idle.set()
-        self.quarantined: dict[str, str] = {}  # name -> why
-        self.failures = 0
+        self._thread: threading.Thread | None = None  # noqa: TID251  # named, not made
 
     def bind(self, context: Context) -> None:
         """Say whose events these are; app.py does so once."""
         self._context = context
+        self.supervisor.bind(context)
 
     # -- life --------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the thread; arrivals that were due before are handled first."""
-        self._started = True
         self._thread = spawn("events", self._run)
         self.wake()
 
     def stop(self) -> None:
         """End after the handler that runs; wait for it a while."""
         self._stopping = True
-        if self._started:
-            self.wake()
+        if self._thread is not None:
+            self._bell.put(None)
             self._thread.join(5)
 
     def wake(self) -> None:
         """Tell the thread that messages may have arrived; safe on any thread."""
-        self._idle.clear()
-        self._queue.put(True)
+        with self._lock:
+            self._asked += 1
+        self._bell.put(None)
+
+    @property
+    def started(self) -> bool:
+        """Whether hooks, rules and timers run in this process."""
+        return self._thread is not None
 
     @property
     def idle(self) -> bool:
         """Whether everything that happened has been handled."""
-        return not self._started or self._idle.is_set()
+        return self._thread is None or self._answered == self._asked
 
     @property
     def running(self) -> tuple[str, float] | None:
         """The handler that runs now and since when (monotonic seconds); None when there is none."""
-        run = self._running
-        return (run.name, run.begun) if run else None
+        return self.supervisor.running
+
+    @property
+    def failures(self) -> int:
+        """How often a handler failed since the start."""
+        return self.supervisor.failures
+
+    def watch(self) -> None:
+        """Look after the running handler; called about once a second from another thread."""
+        if self.supervisor.watch() and not self._stopping:
+            self.start()
+
+    def ensure_served(self) -> None:
+        """Raise Abandoned on a thread whose handler was given up on."""
+        self.supervisor.ensure_served()
 
     def _run(self) -> None:
-        while not self._stopping and threading.get_ident() not in self._abandoned:
+        while not self._stopping:
             try:
-                self._queue.get(timeout=self._pause())
-                while not self._queue.empty():
-                    self._queue.get()
+                self._bell.get(timeout=self._pause())
+                while not self._bell.empty():
+                    self._bell.get()
             except queue.Empty:
                 pass
-            if self._stopping:
+            asked = self._asked
+            try:
+                self._handle_arrivals()
+                self._handle_timers()
+                self._failed = False
+            except GivenUp:
                 return
-            self._handle_arrivals()
-            self._handle_timers()
-            if self._queue.empty():
-                self._idle.set()
-                self._context.store.changed()
+            except Exception as error:  # the store, say: what is due stays due
+                if self._stopping:
+                    return
+                self._went_wrong(error)
+            self._answered = asked
+            self._context.store.changed()
+
+    def _went_wrong(self, error: Exception) -> None:
+        self._failed = True
+        self.supervisor.failures += 1
+        _log.exception("events could not be handled; trying again in %.0f s", _RETRY_S)
+        self.supervisor.tell("", f"hooks and rules wait: {error}")
 
     def _pause(self) -> float:
+        if self._failed:
+            return _RETRY_S
         due = self._context.timers.next_due()
         return 3600.0 if due is None else min(3600.0, max(0.0, due - self._context.clock.now()))
 
@@ -117,130 +136,59 @@ class Bus:
     def _handle_arrivals(self) -> None:
         store = self._context.store
         for number in state.due(store.reader):
-            if self._stopping or threading.get_ident() in self._abandoned:
-                return
             message = Message(self._context, number)
-            if message.account is not None:
-                self._arrival(message)
-            if threading.get_ident() in self._abandoned:
+            if message.account is None:
+                continue  # it waits until its account is back in config.yaml
+            if not self._arrival(message):
                 return
             store.write(lambda tx, number=number: state.handled(tx, number), durable=True).result()  # type: ignore[misc]
 
-    def _arrival(self, message: Message) -> None:
+    def _arrival(self, message: Message) -> bool:
+        """Call the handlers of a message; return whether all had their turn before the end came."""
+        key = message._key()  # now: fetching the rest of a large one must not change it
         event = MessageNew(origin="server", cause="", message=message)
         for hook in self._context.hooks.of(event):
-            if self._wanted(hook, message):
-                self._claimed("hook", hook.name, hook.source, message, lambda hook=hook: hook.function(event))  # type: ignore[misc]
+            self._turn("hook", hook, message, key, lambda hook=hook: hook.function(event))  # type: ignore[misc]
         for rule in self._context.rules:
-            matched = self._ask(rule.name, rule.source, lambda rule=rule: rule.matches(message))  # type: ignore[misc]
-            if not matched:
-                continue
-            self._claimed("rule", rule.name, rule.source, message, lambda rule=rule: rule.function(message))  # type: ignore[misc]
-            if rule.stop:
-                return
+            taken = self._turn("rule", rule, message, key, lambda rule=rule: rule.function(message))  # type: ignore[misc]
+            if taken and rule.stop:
+                break
+        return not self._stopping
 
-    def _wanted(self, hook: Any, message: Message) -> bool:
-        def ask() -> bool:
-            folder, account = message.folder, message.account
-            if hook.account is not None and (account is None or account.name != hook.account):
-                return False
-            if hook.folder is not None and (
-                folder is None or hook.folder.casefold() not in (folder.name.casefold(), folder.role)
-            ):
-                return False
-            return matches(hook.match, message)
+    def _turn(
+        self, kind: str, handler: Hook | Rule, message: Message, key: str, call: Callable[[], Any]
+    ) -> bool:
+        """Let a handler have a message once; return whether it wanted it, now or before a crash."""
+        account, name, source = message.account, handler.name, handler.source
+        if self._stopping or account is None:
+            return False
+        store, claim = self._context.store, (f"{kind}:{name}", account.id, key)
+        known = ledger.state(store.reader, *claim)
+        if known == ledger.DONE:
+            return True
+        # One that had started is not asked again: what it did already may have changed the answer.
+        if known is None and not self.supervisor.call(name, source, lambda: handler.wants(message)):
+            return False
+        if name in self.supervisor.quarantined:
+            return False
+        now = self._context.clock.now()
+        starts = store.write(lambda tx: ledger.begin(tx, *claim, now), durable=True).result()
 
-        return bool(self._ask(hook.name, hook.source, ask))
+        def end() -> None:
+            store.write(lambda tx: ledger.end(tx, *claim), durable=True)
+
+        if starts > _MOST_STARTS:
+            why = f"ended the program {_MOST_STARTS} times with message {message.id} and is taken out"
+            self.supervisor.quarantine(name, source, why)
+        else:
+            with acting(working_on(kind, name, message, key)):
+                self.supervisor.call(name, source, call, end)
+        store.write(lambda tx: ledger.end(tx, *claim), durable=True).result()
+        return True
 
     def _handle_timers(self) -> None:
         for timer in self._context.timers.take_due():
+            if self._stopping:
+                return
             with acting(Actor("timer", timer.name)):
-                self._supervised(timer.name, timer.source, timer.function, None)
-
-    # -- supervision -------------------------------------------------------------------------
-
-    def _ask(self, name: str, source: str, question: Callable[[], Any]) -> Any:
-        """Ask a user's function whether it wants something; an error means no."""
-        return self._supervised(name, source, question, None)
-
-    def _claimed(self, kind: str, name: str, source: str, message: Message, call: Callable[[], Any]) -> None:
-        """Call a handler for a content it has not dealt with; started ones start again after a crash."""
-        if name in self.quarantined:
-            return
-        account = message.account
-        key = message._key()
-        if account is None:
-            return
-        claim = (f"{kind}:{name}", account.id, key)
-        store, now = self._context.store, self._context.clock.now()
-        if not store.write(lambda tx: ledger.begin(tx, *claim, now), durable=True).result():
-            return
-        with acting(Actor(kind, name, key)):
-            self._supervised(name, source, call, claim)
-        if threading.get_ident() not in self._abandoned:
-            store.write(lambda tx: ledger.end(tx, *claim), durable=True).result()
-
-    def _supervised(
-        self, name: str, source: str, call: Callable[[], Any], claim: tuple[str, int, str] | None
-    ) -> Any:
-        if name in self.quarantined:
-            return None
-        run = _Run(name, source, threading.get_ident(), self._context.clock.monotonic(), claim)
-        self._running = run
-        try:
-            return call()
-        except Abandoned:
-            return None
-        except AgentError as error:
-            self._failed(name, source, str(error))
-        except (Exception, SystemExit) as error:  # a handler of the user must not stop mail
-            self._failed(name, source, trimmed(error))
-        finally:
-            if self._running is run:
-                self._running = None
-        return None
-
-    def _failed(self, name: str, source: str, why: str) -> None:
-        self.failures += 1
-        _log.warning("%s (%s) failed: %s", name, source, why)
-        self._context.tell(f"{name} ({source}): {why.strip().splitlines()[-1]}")
-
-    def watch(self) -> None:
-        """Look after the running handler; called about once a second from another thread."""
-        run = self._running
-        if run is None:
-            return
-        lasted = self._context.clock.monotonic() - run.begun
-        if lasted >= LIMIT_S:
-            self._abandon(run)
-        elif lasted >= SLOW_S and not run.told:
-            run.told = True
-            self._context.tell(f"{run.name} ({run.source}) has been running for {lasted:.0f} s")
-
-    def _abandon(self, run: _Run) -> None:
-        self._abandoned.add(run.thread)
-        self._running = None
-        why = f"ran for more than {LIMIT_S:.0f} s and was abandoned"
-        self.quarantined[run.name] = why
-        _log.warning("%s (%s) %s", run.name, run.source, why)
-        self._context.tell(f"{run.name} ({run.source}) {why}; it is not called again until the next start")
-        if run.claim is not None:
-            claim = run.claim
-            self._context.store.write(lambda tx: ledger.end(tx, *claim), durable=True)
-        if not self._stopping:
-            self._thread = spawn("events", self._run)
-            self.wake()
-
-    def ensure_served(self) -> None:
-        """Raise Abandoned on a thread whose handler was given up on."""
-        if threading.get_ident() in self._abandoned:
-            raise Abandoned("this handler ran past its limit and is no longer served")
-
-
-def trimmed(error: BaseException) -> str:
-    """Return a traceback without the agent's own frames."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = __file__.rsplit("/core/", 1)[0]
-    shown = [frame for frame in frames if not frame.filename.startswith(own)]
-    lines = traceback.format_list(shown) if shown else []
-    return "".join([*lines, *traceback.format_exception_only(error)]).rstrip()
+                self.supervisor.call(timer.name, timer.source, timer.function)

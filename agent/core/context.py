@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from agent import threads
 from agent.clock import Clock
+from agent.core.caps import Caps
 from agent.core.current import Current
 from agent.store.db import Store, Transaction
 
@@ -40,8 +41,10 @@ class Context:
     commands: Commands
     keymap: Keymap
     options: Options
+    caps: Caps = field(default_factory=Caps)
     current: Current = field(default_factory=Current)
     messages: deque[str] = field(default_factory=lambda: deque(maxlen=500))  # what the user was told
+    told: int = 0  # how often
 
     def submit(
         self, work: Callable[[Transaction], T], *, durable: bool = False, bulk: bool = False
@@ -58,6 +61,7 @@ class Context:
     def tell(self, text: str) -> None:
         """Tell the user something in one line: the status bar shows it, `:messages` keeps it."""
         self.messages.append(text)
+        self.told += 1
         self.store.changed()
 
     def read(self, look: Callable[..., T], *args: object) -> T:

@@ -45,6 +45,7 @@ class Draft:
         self._answers = answers
         self._forwards = forwards
         self._kept: list[int] = []  # the message in the drafts folder, when it was saved
+        self._job: Job | None = None  # sends it
 
     @property
     def account(self) -> Account:
@@ -203,11 +204,16 @@ class Draft:
             raise CommandError(
                 f"account {self._account.name} cannot send; give it smtp or sendmail in config.yaml"
             )
+        if self._job is not None and self._job.state not in ("failed", "cancelled"):
+            raise CommandError(f"{self.subject!r} is queued already; edit_as_new() makes another one of it")
         now = self._context.clock.now()
         later = dates.moment(at, now) if at else now + (hold or 0.0)
-        if actor().automatic and not force:
-            return gate.send_draft(self._context, self, later)
-        return sending.queue(self._context, self._frozen(later), replaces=self._kept)
+        if gate.applies(self._context) and not force:
+            self._job = gate.send_draft(self._context, self, later)
+        else:
+            frozen = self._frozen(later, key=actor().next_send())
+            self._job = sending.queue(self._context, frozen, replaces=self._kept)
+        return self._job
 
     def _frozen(self, not_before: float, **more: Any) -> Sending:
         """Freeze bytes, envelope and Message-ID."""

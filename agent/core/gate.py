@@ -1,23 +1,27 @@
 """The one gate that automatic mail passes: replies and whatever hooks, rules and timers send.
 
-RFC 3834 and RFC 5230 decide who may be answered; nobody is answered twice in a period; caps and a
-circuit breaker stop storms. What may go is claimed and queued in one transaction, so that a crash
-can neither lose the claim nor send twice. A refusal is a job too: it says why.
+RFC 3834 and RFC 5230 decide who may be answered; nobody is answered twice in a period; caps stop
+storms. What may go is claimed and queued in one transaction, so that a crash can neither lose the
+claim nor send twice. A refusal is a job too: it says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent import threads
 from agent.core import job as jobs
 from agent.core import sending as sendings
 from agent.core.acting import actor
+from agent.core.caps import DAILY, HOURLY
 from agent.core.job import Job
 from agent.core.options import Option
 from agent.errors import CommandError
 from agent.mail import automatic, dates
+from agent.mail.automatic import mailbox
+from agent.mail.compose import AUTOMATIC_HEADERS
 from agent.store import journal, ledger, outbox
 from agent.store.outbox import Sending
 
@@ -28,10 +32,35 @@ if TYPE_CHECKING:
     from agent.core.message import Message
     from agent.store.db import Transaction
 
-HOURLY = Option("automatic-per-hour", 20, "Automatic messages an account sends in an hour at the most")
-DAILY = Option("automatic-per-day", 50, "Automatic messages an account sends in a day at the most")
 MAX_AGE = Option("automatic-max-age", "3d", "Mail older than this is not answered automatically")
 OPTIONS: tuple[Option[int] | Option[str], ...] = (HOURLY, DAILY, MAX_AGE)
+
+_DRAFT_PERIOD = "7d"
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """What wants to pass: a frozen message, and whom it answers under which handle; nobody when empty."""
+
+    label: str
+    account: Account
+    sending: Sending
+    person: str = ""
+    handle: str = ""
+    period_s: float = 0.0
+    replaces: tuple[int, ...] = ()
+    force: bool = False
+
+
+def applies(context: Context) -> bool:
+    """Tell whether what is sent now is automatic mail.
+
+    While hooks and rules run in this process, a thread that nobody vouches for was started by one.
+    """
+    who = actor()
+    return who.automatic or (
+        who.origin == "user" and context.bus.started and threads.current() not in ("main", "ui")
+    )
 
 
 def refusal(context: Context, message: Message) -> str | None:
@@ -42,90 +71,118 @@ def refusal(context: Context, message: Message) -> str | None:
     headers = message.headers
     if not headers:
         return "its headers are not here yet"
-    return automatic.refusal(
-        headers,
-        own=[identity.addr for identity in account.identities],
-        folder_role=folder.role,
-        received=message.received.timestamp(),
-        now=context.clock.now(),
-        max_age=dates.duration(context.options.value(MAX_AGE)),
-    )
+    ours = [person.addr for known in context.accounts.values() for person in known.identities]
+    own = [person.addr for person in account.identities]
+    # Nobody of us is answered; but the message must be for the account that would answer.
+    for addresses, for_us in ((ours, False), (own, True)):
+        why = automatic.refusal(
+            headers,
+            own=addresses,
+            folder_role=folder.role,
+            received=message.received.timestamp(),
+            now=context.clock.now(),
+            max_age=dates.duration(context.options.value(MAX_AGE)),
+            check_recipient=for_us,
+        )
+        if why is not None:
+            return why
+    return None
 
 
 def send_reply(
     context: Context, message: Message, write: Callable[[], Draft], handle: str, every: str, force: bool
 ) -> Job:
     """Queue an automatic reply when the gate lets it pass; it is written only then."""
+    key = actor().next_send()  # taken in any case: the next send must have the same number after a crash
     label = f"answered {message.from_.addr or 'nobody'} automatically ({handle})"
     why = None if force else refusal(context, message)
     if why is not None:
         return _refused(context, label, why)
     draft = write()
     sending = replace(
-        draft._frozen(0.0), automatic=True, sender=_return_path(context, draft.account), key=_key(), copy=None
-    )
-    sender, period = automatic.mailbox(draft.to[0].addr), float(dates.duration(every))
-
-    def claim(tx: Transaction, now: float) -> str | None:
-        last = ledger.answered(tx, draft.account.id, handle, sender)
-        if not force and not automatic.period_over(last, now, period):
-            return f"{sender} was answered under {handle!r} already"
-        return None
-
-    def claimed(tx: Transaction, now: float) -> None:
-        ledger.answer(tx, draft.account.id, handle, sender, 0, now)
-
-    return _pass(context, draft.account, sending, label, claim, claimed, force)
+        draft._frozen(0.0), automatic=True, sender=_return_path(context, draft.account), key=key,
+        copy=None, answers=None,  # only a person's answer marks a message as answered
+    )  # fmt: skip
+    person, period = mailbox(draft.to[0].addr), float(dates.duration(every))
+    return _pass(context, _Passage(label, draft.account, sending, person, handle, period, force=force))
 
 
 def send_draft(context: Context, draft: Draft, not_before: float) -> Job:
-    """Queue what a hook, rule or timer sends; a reply passes all that an automatic reply passes."""
-    handle = actor().cause
-    draft._content.headers["Auto-Submitted"] = "auto-replied" if _is_reply(draft) else "auto-generated"
-    if draft.answers is not None and _is_reply(draft):
-        return send_reply(context, draft.answers, lambda: draft, handle, "7d", False)
-    sending = replace(draft._frozen(not_before), automatic=True, key=_key())
-    label = sendings.label_of(sending)
-    return _pass(context, draft.account, sending, label, lambda tx, now: None, lambda tx, now: None, False)
+    """Queue what a hook, rule or timer sends; an answer passes all that an automatic reply passes.
+
+    Mail to whoever wrote the message that is being handled is an answer, however it was begun.
+    """
+    who = actor()
+    key, answered = who.next_send(), _answered(draft, who.message)
+    draft._content.headers |= {"Auto-Submitted": "auto-generated"} if answered is None else AUTOMATIC_HEADERS
+    replaces = tuple(draft._kept)
+    if answered is None:
+        sending = replace(draft._frozen(not_before), automatic=True, key=key)
+        label = sendings.label_of(sending)
+        if (why := _loop(context, who.message)) is not None:
+            return _refused(context, label, why)
+        return _pass(context, _Passage(label, draft.account, sending, replaces=replaces))
+    handle = who.cause or "thread"
+    sender = _return_path(context, draft.account)
+    sending = replace(draft._frozen(not_before), automatic=True, key=key, sender=sender)
+    label = f"answered {answered.from_.addr or 'nobody'} ({handle})"
+    if (why := refusal(context, answered)) is not None:
+        return _refused(context, label, why)
+    person, period = mailbox(sending.recipients[0]), float(dates.duration(_DRAFT_PERIOD))
+    return _pass(context, _Passage(label, draft.account, sending, person, handle, period, replaces))
 
 
-def _is_reply(draft: Draft) -> bool:
-    return draft.answers is not None and not draft._forwards
+def _answered(draft: Draft, message: Message | None) -> Message | None:
+    """Return the message a draft answers, in form or in fact; None when it answers none."""
+    if draft.answers is not None and not draft._forwards:
+        return draft.answers
+    if message is None:
+        return None
+    back = automatic.reply_recipient(message.headers)
+    writers = (message.from_, *message.reply_to, *([back] if back else []))
+    known = {mailbox(person.addr) for person in writers if person.addr}
+    to = {mailbox(person.addr) for person in (*draft.to, *draft.cc, *draft.bcc)}
+    return message if known & to else None
 
 
-def _pass(
-    context: Context,
-    account: Account,
-    sending: Sending,
-    label: str,
-    claim: Callable[[Transaction, float], str | None],
-    claimed: Callable[[Transaction, float], None],
-    force: bool,
-) -> Job:
-    """Ask the ledger and the caps, and queue: all in one transaction."""
+def _loop(context: Context, message: Message | None) -> str | None:
+    """Refuse to send because of what we sent automatically ourselves: that would go round and round."""
+    if message is None or not message.is_automatic:
+        return None
+    ours = {mailbox(who.addr) for account in context.accounts.values() for who in account.identities}
+    if mailbox(message.from_.addr) in ours:
+        return "the message that led to it was sent automatically by ourselves"
+    return None
+
+
+def _pass(context: Context, passage: _Passage) -> Job:
+    """Ask the ledger and the caps, claim and queue: all in one transaction."""
+    account, sending = passage.account, passage.sending
 
     def work(tx: Transaction) -> int:
         now = context.clock.now()
         if sending.key is not None and (known := outbox.by_key(tx, sending.key)) is not None:
             return int(known["job"])
-        why = claim(tx, now) or (None if force else _over_cap(tx, context, account, now))
+        why = None
+        if not passage.force:
+            why = _too_soon(tx, passage, now) or context.caps.over(tx, context, account, now)
         if why is not None:
-            return _note(tx, label, why, now)
-        job = sendings.put(tx, context, sending)
-        claimed(tx, now)
+            return _note(tx, passage.label, why, now)
+        item, job = sendings.put(tx, context, sending, passage.replaces)
+        if passage.person:
+            ledger.answer(tx, account.id, passage.handle, passage.person, item, now)
         return job
 
-    return jobs.submit(context, label, work)
+    return jobs.submit(context, passage.label, work)
 
 
-def _over_cap(tx: Transaction, context: Context, account: Account, now: float) -> str | None:
-    for option, span, words in ((HOURLY, 3600.0, "an hour"), (DAILY, 86_400.0, "a day")):
-        limit = context.options.value(option)
-        if outbox.automatic_since(tx, account.id, now - span) >= limit:
-            why = f"{account.name} has sent {limit} automatic messages within {words}"
-            context.messages.append(f"{why}: no more are sent for now; see option {option.name}")
-            return why
-    return None
+def _too_soon(tx: Transaction, passage: _Passage, now: float) -> str | None:
+    if not passage.person:
+        return None
+    last = ledger.answered(tx, passage.handle, passage.person)
+    if automatic.period_over(last, now, passage.period_s):
+        return None
+    return f"{passage.person} was answered under {passage.handle!r} already"
 
 
 def _refused(context: Context, label: str, why: str) -> Job:
@@ -143,12 +200,6 @@ def _return_path(context: Context, account: Account) -> str:
     """Return the null return path, or the address where the server takes no mail from <>."""
     rows = context.store.read("SELECT null_sender_refused FROM account WHERE id = ?", (account.id,))
     return account.config.address if rows and rows[0][0] else ""
-
-
-def _key() -> str | None:
-    """Return the key of the next send of the running rule or hook; None when a person acts."""
-    who = actor()
-    return f"{who.cause}\n{who.key}\n{next(who.sends)}" if who.key else None
 
 
 def handle_or_cause(handle: str) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.core.events import EVENTS, Event
-from agent.core.registry import Registry, key_of, source_of
+from agent.core.matching import Match, checked, matches
+from agent.core.registry import Registry, name_of, plain, source_of
 from agent.errors import CommandError, did_you_mean
+
+if TYPE_CHECKING:
+    from agent.core.message import Message
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,17 +25,28 @@ class Hook:
     function: Callable[[Any], Any]
     account: str | None
     folder: str | None
-    match: str | Callable[[Any], bool] | None
+    match: Match | None
 
     @property
     def name(self) -> str:
         """The name claims and logs use."""
-        return f"{self.function.__module__}.{self.function.__qualname__}"
+        return name_of(self.function)
 
     @property
     def source(self) -> str:
         """Where it stands."""
         return source_of(self.function)
+
+    def wants(self, message: Message) -> bool:
+        """Tell whether the hook is meant for a message, where it lies now."""
+        account, folder = message.account, message.folder
+        if self.account is not None and (account is None or account.name != self.account):
+            return False
+        if self.folder is not None:
+            names = (folder.name.casefold(), folder.role) if folder is not None else ()
+            if self.folder.casefold() not in names:
+                return False
+        return matches(self.match, message)
 
 
 class Hooks:
@@ -63,10 +78,13 @@ class Hooks:
             *,
             account: str | None = None,
             folder: str | None = None,
-            match: str | Callable[[Any], bool] | None = None,
+            match: Match | None = None,
         ) -> F | Callable[[F], F]:
+            checked(match, "a hook")
+
             def decorate(function: F) -> F:
-                self._registry.put(key_of(function), Hook(event, function, account, folder, match))
+                found = plain(function)
+                self._registry.put(found, Hook(event, found, account, folder, match))
                 return function
 
             return decorate if function is None else decorate(function)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.core import draft, replies
+from agent.core import bodies, draft, replies
 from agent.core import job as jobs
 from agent.core.job import Job
 from agent.core.verbs import Verbs, folder_of
@@ -393,11 +393,15 @@ class Message(Verbs):
     # -- common ------------------------------------------------------------------------------
 
     def _key(self) -> str:
-        """Return what claims go by: the hash of the bytes, never the Message-ID alone."""
+        """Return what claims go by: the hash of the bytes, never a Message-ID, which a sender chooses.
+
+        A large message arrives without all its bytes: it goes by its own id, before and after the
+        rest of it is fetched.
+        """
         row = self._row()
-        if row is None:
-            return f"gone {self._id}"
-        return str(row["hash"] or f"{row['message_id']} {row['size']}")
+        if row is None or row["hash"] is None or row["size"] > bodies.LARGE:
+            return f"message {self._id}"
+        return str(row["hash"])
 
     def _in(self, text: str) -> bool:
         """Tell whether the message is what a query of the query language means."""

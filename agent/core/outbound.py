@@ -18,7 +18,7 @@ from agent.core import bodies
 from agent.core.account import Account
 from agent.errors import AuthError, CommandError, NetworkError, Refused, StoreError
 from agent.mail import flags
-from agent.net.base import Envelope, Transport
+from agent.net.base import Envelope, SenderRefused, Transport
 from agent.store import folders, journal, outbox
 from agent.store.db import Row, Store, Transaction
 from agent.threads import spawn
@@ -27,6 +27,7 @@ _log = logging.getLogger("agent.outbound")
 
 _RETRY_S = (60.0, 3600.0)
 _GIVE_UP_S = 5 * 86_400.0
+_GLANCE_S = 60.0
 _LINGER_S = 20.0  # the connection stays open this long for more
 
 
@@ -46,19 +47,21 @@ class Outbound:
 
     def start(self) -> None:
         """Mark what a crash left in doubt, then start the thread."""
-        for item in self._store.write(
-            lambda tx: outbox.interrupted(tx, self._account.id), durable=True
-        ).result():
-            _log.info(
-                "%s: outbox item %d may have been sent; retry() or cancel() it", self._account.name, item
-            )
+        self._mark_doubtful()
         self._thread = spawn(f"out:{self._account.name}", self._run)
 
-    def stop(self) -> None:
-        """Ask the thread to end after the message on the wire, and wait for it a while."""
+    def ask_to_stop(self) -> None:
+        """Ask the thread to end after the message on the wire."""
         self._stopping = True
         self._bell.put(None)
+
+    def stop(self) -> None:
+        """End the thread; a server that does not answer for 5 seconds is hung up on."""
+        self.ask_to_stop()
         self._thread.join(5)
+        if self._thread.is_alive() and (transport := self._transport) is not None:
+            transport.abort()
+            self._thread.join(5)
 
     def wake(self) -> None:
         """Tell the thread that there may be mail to send; safe on any thread."""
@@ -67,26 +70,31 @@ class Outbound:
     def _run(self) -> None:
         while not self._stopping:
             try:
+                self._mark_doubtful()
                 item = outbox.next_due(self._store.reader, self._account.id, self._clock.now())
                 if item is None:
                     self._wait()
                 else:
                     self._send(item)
             except StoreError as error:
-                if not self._stopping:
-                    _log.error("%s: %s", self._account.name, error)
-                return
+                if self._stopping:
+                    return
+                # Nothing more leaves before its state can be written down.
+                _log.error("%s: %s", self._account.name, error)
+                self._hang_up()
+                self._listen(_GLANCE_S)
             except Exception:  # a bug must not end the sending of this account
                 _log.exception("%s: internal error while sending", self._account.name)
                 self._hang_up()
-                self._listen(60.0)
+                self._listen(_GLANCE_S)
         self._hang_up()
 
     def _wait(self) -> None:
-        due = outbox.next_time(self._store.reader, self._account.id)
-        left = 3600.0 if due is None else max(0.05, due - self._clock.now())
+        due = outbox.next_time(self._store.reader, self._account.id, self._clock.now())
+        # The clock may be set and the machine may sleep: looking each minute is cheap.
+        left = _GLANCE_S if due is None else max(0.05, min(_GLANCE_S, due - self._clock.now()))
         if self._transport is None:
-            self._listen(min(left, 3600.0))
+            self._listen(left)
         elif not self._listen(min(left, _LINGER_S)):
             self._hang_up()
 
@@ -103,7 +111,8 @@ class Outbound:
     # -- one message -------------------------------------------------------------------------
 
     def _send(self, item: Row) -> None:
-        self._change(item, state="connecting", attempts=item["attempts"] + 1)
+        if not self._store.write(lambda tx: outbox.begin(tx, item["id"]), durable=True).result():
+            return  # cancelled just now
         ended = False
 
         def before_end() -> None:
@@ -112,11 +121,9 @@ class Outbound:
             ended = True
 
         try:
-            if self._transport is None:
-                self._transport = self._connect()
-            self._transport.connect()  # keeps a connection that still answers
+            transport = self._connected()
             envelope = Envelope(item["sender"], tuple(json.loads(item["recipients"])))
-            receipt = self._transport.send(envelope, bytes(item["data"]), before_end)
+            receipt = transport.send(envelope, bytes(item["data"]), before_end)
         except Refused as refused:
             self._refused(item, refused)
         except AuthError as error:
@@ -125,7 +132,7 @@ class Outbound:
         except (NetworkError, OSError) as error:
             self._hang_up()
             if ended:
-                self._change(item, state="uncertain", error=str(error))
+                self._doubt(item, str(error))
             else:
                 self._retry(item, str(error))
         except CommandError as error:
@@ -135,8 +142,28 @@ class Outbound:
             told = "; ".join(f"{who}: {why}" for who, why in receipt.refused.items())
             self._sent(item, f"not delivered to {told}" if told else "")
 
+    def _connected(self) -> Transport:
+        """Return a connection that answers; who refuses that says nothing about the message."""
+        if self._transport is None:
+            self._transport = self._connect()
+        try:
+            self._transport.connect()
+        except Refused as refused:
+            raise NetworkError(str(refused)) from refused
+        return self._transport
+
+    def _mark_doubtful(self) -> None:
+        """What is `data-sent` while nothing is on the wire was interrupted; it is not sent again by itself."""
+        if not outbox.on_the_wire(self._store.reader, self._account.id):
+            return
+        now, account = self._clock.now(), self._account.id
+        for item in self._store.write(lambda tx: outbox.interrupted(tx, account, now), durable=True).result():
+            _log.info(
+                "%s: outbox item %d may have been sent; retry() or cancel() it", self._account.name, item
+            )
+
     def _refused(self, item: Row, refused: Refused) -> None:
-        if item["automatic"] and not item["sender"] and not self._null_sender_refused():
+        if isinstance(refused, SenderRefused) and refused.permanent and not item["sender"]:
             # Some servers take no mail from <>: once more with the address, and remembered.
             self._store.write(self._remember_null_sender).result()
             self._change(
@@ -147,9 +174,9 @@ class Outbound:
         else:
             self._retry(item, str(refused))
 
-    def _null_sender_refused(self) -> bool:
-        sql = "SELECT null_sender_refused FROM account WHERE id = ?"
-        return bool(self._store.read(sql, (self._account.id,))[0][0])
+    def _doubt(self, item: Row, why: str) -> None:
+        now = self._clock.now()
+        self._store.write(lambda tx: outbox.doubt(tx, item["id"], why, now), durable=True).result()
 
     def _remember_null_sender(self, tx: Transaction) -> None:
         tx.execute("UPDATE account SET null_sender_refused = 1 WHERE id = ?", (self._account.id,))
@@ -219,7 +246,7 @@ class Outbound:
     # -- common ------------------------------------------------------------------------------
 
     def _change(self, item: Row, **columns: Any) -> None:
-        """Change the item; one that was cancelled meanwhile raises nothing and stays cancelled."""
+        """Change the item, on disk when it returns."""
         self._store.write(lambda tx: outbox.change(tx, item["id"], **columns), durable=True).result()
 
     def _hang_up(self) -> None:

@@ -20,7 +20,8 @@ def auto_reply(
     context: Context, message: Message, text: str, *, handle: str, every: str, subject: str, force: bool
 ) -> Job:
     """Answer a message automatically; see Message.auto_reply."""
-    dates.duration(every)
+    if dates.duration(every) <= 0:
+        raise CommandError(f"auto_reply: every={every!r}; nobody is answered twice at once")
     handle = gate.handle_or_cause(handle)
     return gate.send_reply(
         context,

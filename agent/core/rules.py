@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.core.acting import Actor, acting
-from agent.core.registry import Registry, key_of, source_of
-from agent.errors import CommandError
+from agent.core.acting import acting, working_on
+from agent.core.matching import Match, checked, matches
+from agent.core.registry import Registry, name_of, plain, source_of
 
 if TYPE_CHECKING:
     from agent.core.message import Message
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Rule:
     """What a rule matches and does; `stop` ends the chain for a message it handled."""
 
-    match: str | Callable[[Message], bool]
+    match: Match
     function: Callable[[Message], Any]
     order: int
     stop: bool
@@ -26,24 +26,27 @@ class Rule:
     @property
     def name(self) -> str:
         """The name claims, handles and logs use."""
-        return f"{self.function.__module__}.{self.function.__qualname__}"
+        return name_of(self.function)
 
     @property
     def source(self) -> str:
         """Where it stands."""
         return source_of(self.function)
 
-    def matches(self, message: Message) -> bool:
-        """Tell whether the rule wants a message."""
+    def wants(self, message: Message) -> bool:
+        """Tell whether the rule is meant for a message, as it is now."""
         return matches(self.match, message)
 
     def run(self, messages: Iterable[Message]) -> int:
-        """Run the rule now over messages, without regard to what it did before; return how many matched."""
+        """Run the rule now over messages, also over those it had before; return how many matched.
+
+        What it sent for a message before it does not send again.
+        """
         count = 0
         for message in messages:
-            if self.matches(message):
+            if self.wants(message):
                 count += 1
-                with acting(Actor("rule", self.name, message._key())):
+                with acting(working_on("rule", self.name, message)):
                     self.function(message)
         return count
 
@@ -61,30 +64,21 @@ class Rules:
         self.registry: Registry[Rule] = Registry()
 
     def rule(
-        self, match: str | Callable[[Message], bool], *, order: int = 50, stop: bool = False
+        self, match: Match, *, order: int = 50, stop: bool = False
     ) -> Callable[[Callable[[Message], Any]], Rule]:
         """Return the decorator that makes a rule of a function."""
-        if not isinstance(match, str) and not callable(match):
-            raise CommandError(f"a rule matches a query or a function, not {match!r}")
+        checked(match, "a rule")
 
         def decorate(function: Callable[[Message], Any]) -> Rule:
-            made = Rule(match, function, order, stop)
-            self.registry.put(key_of(function), made)
+            found = plain(function)
+            made = Rule(match, found, order, stop)
+            self.registry.put(found, made)
             return made
 
         return decorate
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Rule]:
         return iter(sorted(self.registry, key=lambda rule: rule.order))
 
     def __len__(self) -> int:
         return len(self.registry)
-
-
-def matches(match: str | Callable[[Message], bool] | None, message: Message) -> bool:
-    """Tell whether a message is what a query or function asks for; None asks for every one."""
-    if match is None:
-        return True
-    if isinstance(match, str):
-        return message._in(match)
-    return bool(match(message))

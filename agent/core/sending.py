@@ -24,28 +24,21 @@ def label_of(sending: Sending) -> str:
 
 def queue(context: Context, sending: Sending, replaces: Sequence[int] = ()) -> Job:
     """Queue a message; `replaces` is the saved draft that is not needed any more."""
-    who, label = actor(), label_of(sending)
-
-    def work(tx: Transaction) -> int:
-        job = put(tx, context, sending)
-        if replaces:
-            now = context.clock.now()
-            drop = journal.add_job(
-                tx, "verb", "removed the sent draft", now, origin=who.origin, cause=who.cause
-            )
-            journal.delete(tx, drop, replaces)
-        return job
-
-    return jobs.submit(context, label, work)
+    return jobs.submit(context, label_of(sending), lambda tx: put(tx, context, sending, replaces)[1])
 
 
-def put(tx: Transaction, context: Context, sending: Sending) -> int:
-    """Add the outbox row and its job within a transaction; an item with a known key is found again."""
+def put(tx: Transaction, context: Context, sending: Sending, replaces: Sequence[int] = ()) -> tuple[int, int]:
+    """Add the outbox row and its job within a transaction; an item with a known key is found again.
+
+    Returns the numbers of item and job.
+    """
     if sending.key is not None and (known := outbox.by_key(tx, sending.key)) is not None:
-        return int(known["job"])
+        return int(known["id"]), int(known["job"])
     now, who = context.clock.now(), actor()
-    job = journal.add_job(
-        tx, "send", label_of(sending), now, account=None, origin=who.origin, cause=who.cause
-    )
-    outbox.add(tx, sending, job, now)
-    return job
+    job = journal.add_job(tx, "send", label_of(sending), now, origin=who.origin, cause=who.cause)
+    item = outbox.add(tx, sending, job, now)
+    if replaces:
+        label = "removed the sent draft"
+        drop = journal.add_job(tx, "verb", label, now, origin=who.origin, cause=who.cause)
+        journal.delete(tx, drop, replaces)
+    return item, job

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from agent.store.db import Transaction
 
+STARTED, DONE = "started", "done"
 
-def begin(tx: Transaction, rule: str, account: int, key: str, now: float) -> bool:
-    """Claim a content for a rule; False when the rule is done with it. A started claim starts again."""
-    row = tx.execute(
+
+def state(db: Transaction, rule: str, account: int, key: str) -> str | None:
+    """Return how far a rule is with a content: None, STARTED or DONE."""
+    row = db.execute(
         "SELECT state FROM claim WHERE rule = ? AND account = ? AND key = ?", (rule, account, key)
     ).fetchone()
-    if row is not None:
-        return bool(row["state"] == "started")
-    tx.execute("INSERT INTO claim VALUES (?, ?, ?, 'started', ?)", (rule, account, key, now))
-    return True
+    return None if row is None else str(row[0])
+
+
+def begin(tx: Transaction, rule: str, account: int, key: str, now: float) -> int:
+    """Claim a content for a rule; return how often it has started on it, this time included."""
+    row = tx.execute(
+        "INSERT INTO claim (rule, account, key, state, at) VALUES (?, ?, ?, 'started', ?)"
+        " ON CONFLICT (rule, account, key) DO UPDATE SET starts = starts + 1 RETURNING starts",
+        (rule, account, key, now),
+    ).fetchone()
+    return int(row[0])
 
 
 def end(tx: Transaction, rule: str, account: int, key: str) -> None:
@@ -23,12 +32,10 @@ def end(tx: Transaction, rule: str, account: int, key: str) -> None:
     )
 
 
-def answered(db: Transaction, account: int, handle: str, sender: str) -> float | None:
-    """Return when a sender was last answered under a handle."""
-    row = db.execute(
-        "SELECT at FROM reply WHERE account = ? AND handle = ? AND sender = ?", (account, handle, sender)
-    ).fetchone()
-    return None if row is None else float(row[0])
+def answered(db: Transaction, handle: str, sender: str) -> float | None:
+    """Return when a sender was last answered under a handle, by whichever of our accounts."""
+    row = db.execute("SELECT max(at) FROM reply WHERE handle = ? AND sender = ?", (handle, sender)).fetchone()
+    return None if row[0] is None else float(row[0])
 
 
 def answer(tx: Transaction, account: int, handle: str, sender: str, outbox: int, now: float) -> None:

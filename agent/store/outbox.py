@@ -39,7 +39,8 @@ def add(tx: Transaction, item: Sending, job: int | None, now: float) -> int:
         return int(known["id"])
     cursor = tx.execute(
         "INSERT INTO outbox (account, job, key, state, message_id, sender, recipients, subject, data, copy,"
-        " automatic, answers, forwards, not_before, created) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " automatic, answers, forwards, not_before, created)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             item.account, job, item.key, item.message_id, item.sender, json.dumps(item.recipients),
             item.subject, item.data, item.copy, item.automatic, item.answers, item.forwards,
@@ -67,33 +68,62 @@ def unfinished(db: Transaction) -> list[int]:
     return [row[0] for row in rows]
 
 
+# A clock that was set back must not hold mail: what was to go at once goes, no retry waits an hour.
+_DUE = "CASE WHEN not_before <= created THEN 0 WHEN attempts > 0 THEN min(not_before, ?2 + 3600) ELSE not_before END"
+
+
 def next_due(db: Transaction, account: int, now: float) -> sqlite3.Row | None:
     """Return the item to send now."""
     row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM outbox WHERE account = ? AND state IN ('queued', 'connecting') AND not_before <= ?"
-        " ORDER BY not_before, id LIMIT 1",
+        "SELECT * FROM outbox WHERE account = ?1 AND state IN ('queued', 'connecting')"
+        f" AND {_DUE} <= ?2 ORDER BY not_before, id LIMIT 1",
         (account, now),
     ).fetchone()
     return row
 
 
-def next_time(db: Transaction, account: int) -> float | None:
+def next_time(db: Transaction, account: int, now: float) -> float | None:
     """Return when the next item is due."""
     row = db.execute(
-        "SELECT min(not_before) FROM outbox WHERE account = ? AND state IN ('queued', 'connecting')",
-        (account,),
+        f"SELECT min({_DUE}) FROM outbox WHERE account = ?1 AND state IN ('queued', 'connecting')",
+        (account, now),
     ).fetchone()
     return None if row[0] is None else float(row[0])
 
 
-def interrupted(tx: Transaction, account: int) -> list[int]:
+def on_the_wire(db: Transaction, account: int) -> bool:
+    """Tell whether an item has left and its answer is not written down."""
+    sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE account = ? AND state = 'data-sent')"
+    return bool(db.execute(sql, (account,)).fetchone()[0])
+
+
+def begin(tx: Transaction, item: int) -> bool:
+    """Count an attempt before connecting; False when the item was cancelled meanwhile."""
+    cursor = tx.execute(
+        "UPDATE outbox SET state = 'connecting', attempts = attempts + 1"
+        " WHERE id = ? AND state IN ('queued', 'connecting')",
+        (item,),
+    )
+    return cursor.rowcount == 1
+
+
+def interrupted(tx: Transaction, account: int, now: float) -> list[int]:
     """After a start: what was between the data and the answer is uncertain now."""
     rows = tx.execute(
-        "UPDATE outbox SET state = 'uncertain', error = 'the program ended before the server answered'"
-        " WHERE account = ? AND state = 'data-sent' RETURNING id",
-        (account,),
+        "SELECT id FROM outbox WHERE account = ? AND state = 'data-sent'", (account,)
     ).fetchall()
+    for row in rows:
+        doubt(tx, row[0], "the program ended before the server answered", now)
     return [row[0] for row in rows]
+
+
+def doubt(tx: Transaction, item: int, why: str, now: float) -> None:
+    """Note that nobody knows whether an item was sent; who waits for it need not wait any longer."""
+    change(tx, item, state="uncertain", error=why)
+    tx.execute(
+        "UPDATE job SET state = 'failed', error = ?, finished = ? WHERE id = (SELECT job FROM outbox WHERE id = ?)",
+        (f"it may have been sent: {why}; retry() or cancel() it in the outbox", now, item),
+    )
 
 
 def change(tx: Transaction, item: int, **columns: Any) -> None:

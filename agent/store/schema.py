@@ -179,6 +179,7 @@ CREATE TABLE claim (                     -- what a rule or hook has taken on
   key TEXT NOT NULL,
   state TEXT NOT NULL,                   -- started done
   at REAL NOT NULL,
+  starts INTEGER NOT NULL DEFAULT 1,     -- more than one: the program ended while it ran
   PRIMARY KEY (rule, account, key)
 ) WITHOUT ROWID;
 CREATE TABLE reply (                     -- who was answered automatically, by which handle, when
