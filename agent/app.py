@@ -10,6 +10,7 @@ which read the store and write intents into it; `link` tells all processes when 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 from agent.clock import Clock, SystemClock
@@ -58,6 +59,7 @@ class Agent:
         self._ask = ask
         self._may_own = may_own
         self._automation = automation
+        self._beginning = threading.Lock()  # never released: wires are started once
         self._inbound: dict[int, Inbound] = {}
         self._outbound: dict[int, Outbound] = {}
         self._serving = self._lazy = self._fill = self._started = False
@@ -108,12 +110,14 @@ class Agent:
         if not self._started:
             return
         self._started = self._serving = False
+        self._link.stop()  # first, so that nobody starts or wakes what is being stopped
         self.context.bus.stop()
-        for inbound in self._inbound.values():
-            inbound.stop()
-        for outbound in self._outbound.values():
-            outbound.stop()
-        self._link.stop()
+        wires: list[Inbound | Outbound] = [*self._inbound.values(), *self._outbound.values()]
+        for wire in wires:
+            wire.ask_to_stop()
+        for wire in wires:
+            wire.stop()
+        self._link.release()
         self.context.store.stop()
 
     @property
@@ -127,7 +131,8 @@ class Agent:
             self.context.accounts.add(Account(self.context, number, config, name))
 
     def _became_owner(self) -> None:
-        if not self._serving or self._inbound or self._outbound:
+        # On the link thread after a takeover, else on the caller's of serve; whoever comes first does it.
+        if not self._serving or not self._beginning.acquire(blocking=False):
             return
         now = self.clock.now()
         self.context.store.write(lambda tx: journal.prune(tx, now), bulk=True)
@@ -161,12 +166,7 @@ class Agent:
 
     def _dispatch(self) -> None:
         """Wake the wires that have something to do; on the link thread, after commits."""
-        rows = self.context.store.read(
-            "SELECT DISTINCT account FROM op WHERE state = 'pending' UNION"
-            " SELECT DISTINCT account FROM job"
-            " WHERE state = 'queued' AND kind <> 'verb' AND account IS NOT NULL"
-        )
-        for (account,) in rows:
+        for account in journal.accounts_with_work(self.context.store.reader):
             if account in self._inbound:
                 self._inbound[account].wake()
         for (account,) in self.context.store.read(
@@ -208,11 +208,12 @@ class Agent:
         sql = (
             "SELECT DISTINCT account FROM op WHERE job = ?1 AND state IN ('pending', 'sent')"
             " UNION SELECT account FROM outbox WHERE job = ?1 AND state IN ('connecting', 'data-sent')"
-            " OR (job = ?1 AND state = 'queued' AND attempts = 0)"
+            " OR (job = ?1 AND state = 'queued' AND attempts = 0 AND not_before <= ?2)"
         )
-        return [row[0] for row in self.context.store.read(sql, (job,))]
+        return [row[0] for row in self.context.store.read(sql, (job, self.clock.now()))]
 
     def _reachable(self, account: Account) -> bool:
         if not self._link.owner:
-            return True  # the owner answers
+            status = folders.status(self.context.store.reader, account.id)
+            return not status.startswith("offline:")  # the owner answers, unless it is offline
         return not account.status.startswith("offline:")

@@ -13,7 +13,7 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent.store.db import Store
@@ -59,12 +59,15 @@ class Link:
         self._thread = spawn("link", self._run)
 
     def stop(self) -> None:
-        """Leave; another process may own from now on."""
+        """End the thread. The wires stay ours until `release`, so that nobody else begins too early."""
         self._stopping = True
         self._unsubscribe()
         self._store.announce = lambda: None
         self._ring()
-        self._thread.join(5)
+        self._thread.join(10)
+
+    def release(self) -> None:
+        """Leave; another process may own from now on."""
         for peer in list(self._peers):
             self._drop(peer)
         if self._listener is not None:
@@ -72,6 +75,7 @@ class Link:
             self._path.unlink(missing_ok=True)
         if self._lock is not None:
             os.close(self._lock)
+        self.owner = False
         self._selector.close()
         self._near.close()
         self._far.close()
@@ -126,9 +130,10 @@ class Link:
         self._selector.register(peer, selectors.EVENT_READ)
 
     def _drop(self, peer: socket.socket) -> None:
-        self._peers.discard(peer)
-        self._selector.unregister(peer)
-        peer.close()
+        if peer in self._peers:
+            self._peers.discard(peer)
+            self._selector.unregister(peer)
+            peer.close()
 
     def _rejoin(self) -> None:
         """Without a connection to an owner: take over, or look for the new one."""
@@ -156,40 +161,53 @@ class Link:
         ticked = time.monotonic()
         while not self._stopping:
             ready = self._selector.select(max(0.0, ticked + _TICK_S - time.monotonic()))
-            for key, _ in ready:
-                self._read(key.fileobj)  # type: ignore[arg-type]
-            if self._stopping:
-                return
-            if self._announce:
-                self._announce = False
-                self._tell(None)
-            if time.monotonic() >= ticked + _TICK_S:
+            due = time.monotonic() >= ticked + _TICK_S
+            if due:
                 ticked = time.monotonic()
-                self._look()
-                self._rejoin()
-                self._tick()
-            if self.owner:
-                self._dispatch()
+            try:
+                self._turn([key.fileobj for key, _ in ready], due)
+            except Exception:  # without this thread nobody would be woken any more
+                if not self._stopping:
+                    _log.exception("the link stumbled; it goes on")
 
-    def _read(self, source: socket.socket) -> None:
-        if source is self._listener:
-            peer, _ = source.accept()
-            self._add(peer)
+    def _turn(self, ready: Sequence[object], due: bool) -> None:
+        """Hear what came, tell what changed, and once a second look around."""
+        for source in ready:
+            self._read(source)
+        if self._stopping:
             return
-        try:
-            data = source.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if source is self._near:
-            return
-        if data:
-            self._store.changed()
-            self._tell(source)
-        else:
-            self._drop(source)
+        if self._announce:
+            self._announce = False
+            self._tell(None)
+        if due:
+            self._look()
             self._rejoin()
+            self._tick()
+        if self.owner:
+            self._dispatch()
+
+    def _read(self, source: object) -> None:
+        if source is self._listener:
+            self._accept()
+        elif source is self._near:
+            _received(self._near)
+        elif source in self._peers:
+            assert isinstance(source, socket.socket)
+            data = _received(source)
+            if data:
+                self._store.changed()
+                self._tell(source)
+            elif data is not None:
+                self._drop(source)
+                self._rejoin()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            peer, _ = self._listener.accept()
+        except OSError:
+            return  # it left before we answered
+        self._add(peer)
 
     def _tell(self, but: socket.socket | None) -> None:
         for peer in list(self._peers):
@@ -207,3 +225,13 @@ class Link:
         if version != self._version:
             self._version = version
             self._store.changed()
+
+
+def _received(source: socket.socket) -> bytes | None:
+    """Return what there is to read: nothing when the other side has left, None when it only seemed so."""
+    try:
+        return source.recv(65536)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""

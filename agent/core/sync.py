@@ -57,6 +57,7 @@ class FolderSync:
         if row is None or not row.selectable:
             return Synced()
         begun = self._clock.now()
+        awaited = state.unbound(self._store.reader, row.id)
         server = self._select(row)
         row = self._settle_validity(row, server)
         if row.uidvalidity is not None and server.changes is None:
@@ -65,8 +66,19 @@ class FolderSync:
             self._take(row.id, server.changes.flags, server.changes.vanished)
         arrived = self._arrivals(row, server)
         listed = self._backfill(row.id)
-        self._write(lambda tx: folders.progress(tx, row.id, synced=begun, modseq=server.modseq))
+
+        def work(tx: Transaction) -> None:
+            state.lose_missing(tx, row.id, awaited, begun)
+            folders.progress(tx, row.id, synced=begun, modseq=server.modseq)
+
+        self._write(work)
         return Synced(arrived, listed)
+
+    def settle(self, folder: int) -> None:
+        """Learn where a folder stands before something of ours goes there, so that it is told from the rest."""
+        row = folders.get(self._store.reader, folder)
+        if row is not None and row.uidvalidity is None:
+            self._settle_validity(row, self._select(row))
 
     def _select(self, row: FolderRow) -> FolderState:
         since = None
@@ -115,11 +127,14 @@ class FolderSync:
         if high < low:
             return
         if server.modseq is not None and row.modseq is not None and row.backfill == 1:
-            if server.modseq == row.modseq and self._count(row.id) == server.exists:
+            if server.modseq == row.modseq and state.count(self._store.reader, row.id) == server.exists:
                 return
             changed = self._backend.flags(f"1:{high}", changed_since=row.modseq)
             self._take(row.id, tuple(changed), ())
-            if self._count(row.id) + max(0, (server.uidnext or 1) - high - 1) == server.exists:
+            if (
+                state.count(self._store.reader, row.id) + max(0, (server.uidnext or 1) - high - 1)
+                == server.exists
+            ):
                 return
             present = set(self._backend.uids(f"UID 1:{high}"))
             flags: tuple[FlagState, ...] = ()
@@ -133,10 +148,6 @@ class FolderSync:
             if (had := known.get(flag.uid)) and (had.flags != flag.bits or had.tags != join_tags(flag.tags))
         )
         self._take(row.id, changed_flags, tuple(uid for uid in known if uid <= high and uid not in present))
-
-    def _count(self, folder: int) -> int:
-        sql = "SELECT count(*) FROM message WHERE s_folder = ? AND s_uid IS NOT NULL"
-        return int(self._store.read(sql, (folder,))[0][0])
 
     def _take(self, folder: int, flags: Sequence[FlagState], vanished: Sequence[int]) -> None:
         for some in _split(flags, 500):
@@ -176,6 +187,7 @@ class FolderSync:
         items = [bodies.received(fetched) for fetched in self._whole(small)]
         for uid in listing.keys() - set(small):
             items += [bodies.received(head) for head in self._backend.heads(str(uid), bodies.LARGE)]
+        self._look_after_twins(row, items)
         there = {item.uid for item in items}
         refused = [bodies.listed(fetched) for uid, fetched in listing.items() if uid not in there]
         now, events = self._clock.now(), self._role(row) not in _NO_EVENTS
@@ -192,18 +204,38 @@ class FolderSync:
 
     def _whole(self, uids: Sequence[int]) -> Iterator[Fetched]:
         """Fetch whole messages; one the server will not hand out does not stop the others."""
-        if not uids:
-            return
+        left = list(uids)
         try:
-            yield from self._backend.messages(compress(uids))
+            if left:
+                for fetched in self._backend.messages(compress(uids)):
+                    left.remove(fetched.uid)
+                    yield fetched
         except ShortBody as error:
+            # Some servers announce wrong sizes for ever: what there is has to do, and counts as a part.
             _log.info("fewer octets than announced: %s", error)
+            for uid in error.uids:
+                yield from self._backend.heads(str(uid), bodies.LARGE)
         except Refused as error:
             if len(uids) == 1:
                 _log.info("the server does not hand out UID %d: %s", uids[0], error)
                 return
-            for uid in uids:
+            for uid in left:
                 yield from self._whole([uid])
+
+    def _look_after_twins(self, row: FolderRow, items: Sequence[Incoming]) -> None:
+        """Where a new message is known from another folder, see whether it was moved or copied here."""
+        for folder, uids in state.twins(self._store.reader, row.account, row.id, items).items():
+            other = folders.get(self._store.reader, folder)
+            if other is None or not other.present:
+                continue
+            try:
+                if self._backend.select(other.name).uidvalidity != other.uidvalidity:
+                    continue
+                there = set(self._backend.uids(f"UID {compress(uids)}"))
+            except Refused:
+                continue
+            self._take(folder, (), [uid for uid in uids if uid not in there])
+        self._return_to(row)
 
     # -- listing what lay there --------------------------------------------------------------
 
@@ -232,17 +264,19 @@ class FolderSync:
             items += [bodies.listed(fetched) for fetched in self._backend.headers(uid_set)]
         if row.synced is not None:
             # A new UIDVALIDITY: what came after the last sync and is not found again is news.
-            news = [item.uid or 0 for item in items if item.received >= row.synced]
-            if news:
-                self._bring(row, news, advance=False)
-            items = [item for item in items if item.received < (row.synced or 0)]
+            since = int(row.synced)  # INTERNALDATE knows seconds only
+            news = [item.uid or 0 for item in items if item.received >= since]
+            for _, some in chunks(news, _ARRIVALS):
+                self._bring(row, some, advance=False)
+            items = [item for item in items if item.received < since]
         items.sort(key=lambda item: -(item.uid or 0))
         now = self._clock.now()
-        for some in _split(items, _ROWS):
-            low = min(item.uid or 1 for item in some)
+        for part in _split(items, _ROWS):
+            low = min(item.uid or 1 for item in part)
 
-            def work(tx: Transaction, some: Sequence[Incoming] = some, low: int = low) -> None:
-                state.place(tx, row.account, row.id, some, now, events=False)
+            def work(tx: Transaction, part: Sequence[Incoming] = part, low: int = low) -> None:
+                # Oldest first within a transaction: ids decide the order within a second.
+                state.place(tx, row.account, row.id, part[::-1], now, events=False)
                 folders.progress(tx, row.id, backfill=low)
 
             self._write(work)
@@ -252,6 +286,9 @@ class FolderSync:
     def _between_commands(self, row: FolderRow) -> None:
         """Let interactive work use the wire, then go on in this folder."""
         self._between()
+        self._return_to(row)
+
+    def _return_to(self, row: FolderRow) -> None:
         if self._backend.selected != row.name:
             server = self._backend.select(row.name)
             if server.uidvalidity != row.uidvalidity:

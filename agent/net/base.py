@@ -144,6 +144,9 @@ class Backend(Protocol):
     def close(self) -> None:
         """Close the connection; never raises."""
 
+    def abort(self) -> None:
+        """Hang up at once, from any thread: a command on the wire ends with a NetworkError."""
+
     def folders(self) -> list[FolderInfo]:
         """List all folders."""
 
@@ -242,3 +245,6 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close the connection; never raises."""
+
+    def abort(self) -> None:
+        """Hang up at once, from any thread; what was being sent ends as if the network had failed."""

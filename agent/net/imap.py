@@ -138,6 +138,11 @@ class ImapBackend:
             pass
         client.wire.stream.close()
 
+    def abort(self) -> None:
+        """Hang up at once, from any thread: a command on the wire ends with a NetworkError."""
+        if (client := self._client) is not None:
+            client.wire.stream.abort()
+
     @property
     def _wire(self) -> Wire:
         if self._client is None or self._client.wire.stream.broken:

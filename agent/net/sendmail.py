@@ -43,6 +43,9 @@ class SendmailTransport:
     def close(self) -> None:
         """Do nothing."""
 
+    def abort(self) -> None:
+        """Do nothing: a command that has the message is left to finish."""
+
     def send(self, envelope: Envelope, data: bytes, before_end: Callable[[], None]) -> Receipt:
         """Send one message; see Transport. The end is the closing of the command's standard input."""
         words = [*self._words, "-i", "-f", envelope.sender or "<>", "--", *envelope.recipients]

@@ -7,6 +7,7 @@ configured but not offered is an error; nothing but CRLF line ends leaves.
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import smtplib
 import socket
@@ -337,6 +338,12 @@ class SmtpTransport:
                 code=code,
             )
         return Receipt(f"{code} {said(text)}", refused)
+
+    def abort(self) -> None:
+        """Hang up at once, from any thread; what was being sent ends as if the network had failed."""
+        if (smtp := self._smtp) is not None and smtp.sock is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(smtp.sock, socket.SHUT_RDWR)
 
     def close(self, quit_politely: bool = True) -> None:
         """Close the connection; never raises."""

@@ -204,6 +204,11 @@ class Stream:
         self.close()
         return NetworkError(f"{self.server}: {what}")
 
+    def abort(self) -> None:
+        """Hang up without closing the socket, which belongs to another thread; never raises."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close the socket; never raises."""
         self.broken = True

@@ -90,6 +90,25 @@ def list_folders(tx: Transaction, account: int, listed: Iterable[tuple[str, str 
     )
 
 
+def vanished(db: Transaction, account: int) -> list[FolderRow]:
+    """Return the folders that can hold no messages any more, and of which the store knows something."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM folder WHERE account = ? AND NOT (present AND selectable)"
+        " AND uidvalidity IS NOT NULL",
+        (account,),
+    )
+    return [_row(row) for row in rows]
+
+
+def forget(tx: Transaction, folder: int) -> None:
+    """Forget how far a vanished folder had come: should it come back, it is listed anew."""
+    tx.execute(
+        "UPDATE folder SET uidvalidity = NULL, uidnext = NULL, baseline = NULL, backfill = NULL, modseq = NULL,"
+        " synced = NULL WHERE id = ?",
+        (folder,),
+    )
+
+
 def add(tx: Transaction, account: int, name: str, delimiter: str | None, role: str = "") -> int:
     """Add a folder that the server has not listed yet; return its id."""
     tx.execute(
@@ -106,6 +125,11 @@ def rename(tx: Transaction, folder: int, name: str) -> None:
     row = get(tx, folder)
     if row is None:
         return
+    # A folder that vanished earlier may have left its row under the new name.
+    tx.execute(
+        "UPDATE folder SET name = name || char(0) || id WHERE account = ? AND name = ? AND NOT present",
+        (row.account, name),
+    )
     tx.execute("UPDATE folder SET name = ? WHERE id = ?", (name, folder))
     if row.delimiter:
         below = row.name + row.delimiter
@@ -119,3 +143,14 @@ def progress(tx: Transaction, folder: int, **columns: int | float | None) -> Non
     """Record how far a folder has come: uidvalidity, uidnext, baseline, backfill, modseq, synced, keywords."""
     names = ", ".join(f"{name} = :{name}" for name in columns)
     tx.execute(f"UPDATE folder SET {names} WHERE id = :folder", {**columns, "folder": folder})
+
+
+def set_status(tx: Transaction, account: int, status: str) -> None:
+    """Tell the other processes how the wire of an account is: online, or offline and why."""
+    tx.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (f"status {account}", status))
+
+
+def status(db: Transaction, account: int) -> str:
+    """Return what the owner of the wires last said of an account; empty when nobody did."""
+    row = db.execute("SELECT value FROM setting WHERE name = ?", (f"status {account}",)).fetchone()
+    return str(row[0]) if row else ""

@@ -56,14 +56,58 @@ def open_jobs(db: Transaction, account: int | None = None) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def next_request(db: Transaction, account: int) -> sqlite3.Row | None:
+def next_request(db: Transaction, account: int, kind: str | None = None) -> sqlite3.Row | None:
     """Return the next job of an account that is a request to the wire rather than a verb."""
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM job WHERE state IN ('queued', 'running') AND account = ? AND kind <> 'verb'"
-        " ORDER BY bulk, id LIMIT 1",
-        (account,),
+        " AND kind = coalesce(?, kind) ORDER BY bulk, id LIMIT 1",
+        (account, kind),
     ).fetchone()
     return row
+
+
+def newest_request(db: Transaction, account: int) -> int:
+    """Return the highest id of an account's open requests; 0 when there is none."""
+    row = db.execute(
+        "SELECT max(id) FROM job WHERE state IN ('queued', 'running') AND account = ? AND kind <> 'verb'",
+        (account,),
+    ).fetchone()
+    return int(row[0] or 0)
+
+
+def accounts_with_work(db: Transaction) -> set[int]:
+    """Return the accounts whose wires have something to do: requests, operations, bytes for an append."""
+    rows = db.execute(
+        "SELECT account FROM op WHERE state = 'pending' UNION"
+        " SELECT account FROM job WHERE state = 'queued' AND kind <> 'verb' AND account IS NOT NULL UNION"
+        " SELECT o.account FROM op JOIN message o ON o.id = op.original"
+        " WHERE op.state = 'pending' AND op.kind = 'append'"
+    )
+    return {row[0] for row in rows}
+
+
+def start(tx: Transaction, job: int) -> bool:
+    """Note that a request is being carried out; False when it was cancelled meanwhile."""
+    sql = "UPDATE job SET state = 'running' WHERE id = ? AND state IN ('queued', 'running')"
+    return tx.execute(sql, (job,)).rowcount == 1
+
+
+def end(tx: Transaction, job: int, error: str, now: float) -> None:
+    """Note that a request has been carried out, or why not."""
+    tx.execute(
+        "UPDATE job SET state = ?, error = ?, finished = ? WHERE id = ? AND state = 'running'",
+        ("failed" if error else "done", error, now, job),
+    )
+
+
+def fail_requests(tx: Transaction, account: int, kinds: Sequence[str], error: str, now: float) -> None:
+    """End requests of some kinds that cannot be carried out now."""
+    for kind in kinds:
+        tx.execute(
+            "UPDATE job SET state = 'failed', error = ?, finished = ? WHERE account = ? AND kind = ?"
+            " AND state IN ('queued', 'running')",
+            (error, now, account, kind),
+        )
 
 
 def set_job(tx: Transaction, job: int, **columns: Any) -> None:
@@ -195,6 +239,8 @@ def _select(tx: Transaction, ids: Iterable[int]) -> None:
 
 # -- replay ----------------------------------------------------------------------------------
 
+_OP = "op.*, m.s_folder, m.s_uid, m.s_flags, m.size, m.content FROM op JOIN message m ON m.id = op.message"
+
 
 def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.Row]:
     """Return the operations of an account that can go to the wire now, oldest first.
@@ -203,9 +249,8 @@ def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.R
     yet waits until it has one; an append waits for the bytes.
     """
     return db.execute(
-        "SELECT op.*, m.s_folder, m.s_uid, m.s_flags, m.content FROM op JOIN message m ON m.id = op.message"
-        " LEFT JOIN message o ON o.id = op.original"
-        " WHERE op.account = ?1 AND op.state IN ('pending', 'sent')"
+        f"SELECT {_OP} LEFT JOIN message o ON o.id = op.original"
+        " WHERE op.account = ?1 AND op.state = 'pending'"
         " AND (op.after IS NULL OR (SELECT state FROM op a WHERE a.id = op.after) IN ('done', 'unmapped'))"
         " AND CASE op.kind WHEN 'append' THEN EXISTS (SELECT 1 FROM raw JOIN content c ON c.id = raw.content"
         "      WHERE raw.content = m.content AND c.state = 2)"
@@ -217,9 +262,45 @@ def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.R
     ).fetchall()
 
 
-def sent(tx: Transaction, ops: Sequence[int]) -> None:
-    """Note, before the wire moves, that operations are on their way."""
-    tx.executemany("UPDATE op SET state = 'sent' WHERE id = ?", ((op,) for op in ops))
+def take(tx: Transaction, ops: Sequence[int]) -> set[int]:
+    """Note, before the wire moves, that operations are on their way; return those not taken back meanwhile."""
+    _select(tx, ops)
+    rows = tx.execute(
+        "UPDATE op SET state = 'sent' WHERE id IN (SELECT id FROM chosen) AND state IN ('pending', 'sent')"
+        " RETURNING id"
+    )
+    return {row[0] for row in rows.fetchall()}
+
+
+def in_doubt(db: Transaction, account: int) -> list[sqlite3.Row]:
+    """Return the operations that were sent and whose answer was never heard."""
+    return db.execute(
+        f"SELECT {_OP} WHERE op.account = ? AND op.state = 'sent' ORDER BY op.id", (account,)
+    ).fetchall()
+
+
+def put_back(tx: Transaction, ops: Sequence[int]) -> None:
+    """Note that sent operations have not happened: they are pending again."""
+    tx.executemany("UPDATE op SET state = 'pending' WHERE id = ? AND state = 'sent'", ((op,) for op in ops))
+
+
+def wants_bytes(db: Transaction, account: int, limit: int = 50) -> list[sqlite3.Row]:
+    """Return the messages of an account whose bytes are wanted to be appended elsewhere: op, id."""
+    return db.execute(
+        "SELECT DISTINCT o.id, o.s_folder, o.s_uid FROM op JOIN message o ON o.id = op.original"
+        " JOIN message m ON m.id = op.message JOIN content c ON c.id = m.content"
+        " WHERE op.state = 'pending' AND op.kind = 'append' AND o.account = ? AND c.state <> 2"
+        " AND (o.s_uid IS NOT NULL OR o.gone IS NOT NULL)"
+        " ORDER BY op.id LIMIT ?",
+        (account, limit),
+    ).fetchall()
+
+
+def without_bytes(db: Transaction, original: int) -> list[sqlite3.Row]:
+    """Return the pending appends that wait for the bytes of a message."""
+    return db.execute(
+        f"SELECT {_OP} WHERE op.original = ? AND op.kind = 'append' AND op.state = 'pending'", (original,)
+    ).fetchall()
 
 
 def done(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
@@ -322,15 +403,17 @@ def prune(tx: Transaction, now: float, keep_s: float = 30 * 86_400) -> None:
 
 
 def cancel(tx: Transaction, job: int, now: float) -> None:
-    """Take back the operations of a job that have not gone to the wire."""
+    """Take back what a job has not brought to the wire: operations, and mail that still waits."""
     ops = tx.execute("SELECT * FROM op WHERE job = ? AND state = 'pending'", (job,)).fetchall()
     for op in ops:
         tx.execute("UPDATE op SET state = 'cancelled' WHERE id = ?", (op["id"],))
         if op["kind"] in ("copy", "append"):
             tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, op["message"]))
     state.refresh(tx, [op["message"] for op in ops])
+    tx.execute("UPDATE outbox SET state = 'cancelled' WHERE job = ? AND state = 'queued'", (job,))
     tx.execute(
-        "UPDATE job SET state = 'cancelled', finished = ? WHERE id = ? AND state IN ('queued', 'running')"
-        " AND NOT EXISTS (SELECT 1 FROM op WHERE job = ?2 AND state = 'sent')",
+        "UPDATE job SET state = 'cancelled', finished = ?1 WHERE id = ?2 AND state IN ('queued', 'running')"
+        " AND NOT EXISTS (SELECT 1 FROM op WHERE job = ?2 AND state = 'sent')"
+        " AND NOT EXISTS (SELECT 1 FROM outbox WHERE job = ?2 AND state IN ('connecting', 'data-sent'))",
         (now, job),
     )

@@ -31,6 +31,12 @@ def known(db: Transaction, folder: int, *, low: int = 1) -> dict[int, Known]:
     return {row[1]: Known(*row) for row in rows}
 
 
+def count(db: Transaction, folder: int) -> int:
+    """Return how many messages a folder had on the server when last seen."""
+    sql = "SELECT count(*) FROM message WHERE s_folder = ? AND s_uid IS NOT NULL"
+    return int(db.execute(sql, (folder,)).fetchone()[0])
+
+
 def ids_of(db: Transaction, folder: int, uids: Iterable[int]) -> dict[int, int]:
     """Return the messages with the given UIDs: uid -> id."""
     found = {}
@@ -85,6 +91,47 @@ def _lose(tx: Transaction, message: int, now: float) -> None:
         (message,),
     )
     tx.execute("UPDATE message SET s_folder = NULL, s_uid = NULL, gone = ? WHERE id = ?", (now, message))
+
+
+def vanish_folder(tx: Transaction, folder: int, now: float, limit: int) -> bool:
+    """Note for some messages that their whole folder is gone; return whether there may be more.
+
+    They keep their rows for a while: they may turn up elsewhere, the folder may come back.
+    """
+    sql = "SELECT id FROM message WHERE s_folder = ? LIMIT ?"
+    ids = [row[0] for row in tx.execute(sql, (folder, limit)).fetchall()]
+    for message in ids:
+        _lose(tx, message, now)
+    refresh(tx, ids)
+    return len(ids) == limit
+
+
+def unbound(db: Transaction, folder: int) -> list[int]:
+    """Return the messages that are to turn up in a folder under a UID nobody told."""
+    return [row[0] for row in db.execute(_UNBOUND, (folder,))]
+
+
+_UNBOUND = "SELECT id FROM message WHERE s_folder = ? AND s_uid IS NULL"
+
+
+def lose_missing(tx: Transaction, folder: int, awaited: Sequence[int], now: float) -> list[int]:
+    """After a sync of the folder: those that were awaited and did not turn up are gone."""
+    still = {row[0] for row in tx.execute(_UNBOUND, (folder,))}
+    ids = [message for message in awaited if message in still]
+    for message in ids:
+        _lose(tx, message, now)
+    refresh(tx, ids)
+    return ids
+
+
+def twins(db: Transaction, account: int, folder: int, items: Sequence[Incoming]) -> dict[int, list[int]]:
+    """Return where in other folders the same messages lie: folder -> UIDs. They may have been moved."""
+    found: dict[int, list[int]] = {}
+    for item in items:
+        row = _identity(db, account, item, gone=False)
+        if row and row["s_uid"] is not None and row["s_folder"] != folder:
+            found.setdefault(row["s_folder"], []).append(row["s_uid"])
+    return found
 
 
 def unbind(tx: Transaction, folder: int) -> None:
@@ -155,18 +202,19 @@ def _has_lost(tx: Transaction, account: int) -> bool:
 def _expected(tx: Transaction, folder: int, item: Incoming) -> int | None:
     """Find the message of ours that was to turn up in this folder."""
     rows = tx.execute(
-        "SELECT m.id, m.size, c.message_id FROM message m JOIN content c ON c.id = m.content"
-        " WHERE m.s_folder = ? AND m.s_uid IS NULL"
-        " UNION ALL SELECT m.id, m.size, c.message_id FROM op JOIN message m ON m.id = op.message"
-        " JOIN content c ON c.id = m.content WHERE op.state = 'sent' AND op.target = ?"
-        " AND op.kind IN ('copy', 'append') AND m.s_uid IS NULL",
-        (folder, folder),
+        "SELECT m.id, m.size = ?3 AS same, m.size = ?3 AND m.received = ?4 AS exact, EXISTS (SELECT 1 FROM op"
+        "  WHERE op.message = m.id AND op.kind = 'append' AND op.state IN ('sent', 'unmapped')) AS appended"
+        " FROM content c JOIN message m ON m.content = c.id WHERE c.message_id = ?1 AND m.s_uid IS NULL"
+        " AND (m.s_folder = ?2 OR EXISTS (SELECT 1 FROM op WHERE op.message = m.id AND op.state = 'sent'"
+        "  AND op.target = ?2 AND op.kind IN ('copy', 'append'))) ORDER BY exact DESC, same DESC, m.id",
+        (item.envelope.message_id, folder, item.size, item.received),
     ).fetchall()
-    same = [row for row in rows if row["message_id"] == item.envelope.message_id]
-    exact = [row for row in same if row["size"] == item.size]
-    # A server may add lines to what we append; without a Message-ID the size has to do.
-    best = exact or (same if item.envelope.message_id else [])
-    return int(best[0]["id"]) if best else None
+    for row in rows:
+        # A server may add lines to what we append. Without a Message-ID the rest has to be equal.
+        named = item.envelope.message_id and (row["same"] or row["appended"])
+        if row["exact"] or named or (row["same"] and row["appended"]):
+            return int(row["id"])
+    return None
 
 
 def _identity(tx: Transaction, account: int, item: Incoming, *, gone: bool) -> sqlite3.Row | None:
@@ -174,7 +222,8 @@ def _identity(tx: Transaction, account: int, item: Incoming, *, gone: bool) -> s
     if not item.envelope.message_id:
         return None
     row: sqlite3.Row | None = tx.execute(
-        "SELECT m.id FROM content c JOIN message m ON m.content = c.id WHERE c.message_id = ? AND m.account = ?"
+        "SELECT m.id, m.s_folder, m.s_uid FROM content c JOIN message m ON m.content = c.id"
+        " WHERE c.message_id = ? AND m.account = ?"
         f" AND m.size = ? AND m.received = ? AND m.gone IS {'NOT NULL' if gone else 'NULL'}"
         " ORDER BY m.gone DESC LIMIT 1",
         (item.envelope.message_id, account, item.size, item.received),
