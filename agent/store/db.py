@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.errors import StoreError
-from agent.store import schema
+from agent.store import schema, tags
 from agent.threads import spawn
 
 T = TypeVar("T")
@@ -146,6 +146,7 @@ class Store:
             "cache_size = -8000",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        tags.register(connection)
         return connection
 
     def _readable(self) -> None:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from agent.store import contents
 from agent.store.contents import Incoming, next_id
 from agent.store.db import Transaction
-
-
-def join_tags(tags: Iterable[str]) -> str:
-    """Return tags as the store keeps them: sorted, with a blank on either side of each."""
-    found = sorted(set(tags))
-    return f" {' '.join(found)} " if found else ""
-
-
-def split_tags(tags: str) -> frozenset[str]:
-    """Return the tags of a stored text."""
-    return frozenset(tags.split())
-
+from agent.store.tags import join_tags as join_tags
+from agent.store.tags import split_tags as split_tags
 
 SELECT = """
 SELECT m.id, m.account, m.folder, m.content, m.flags, m.tags, m.date, m.received, m.size,
