@@ -289,7 +289,7 @@ def as_after_a_crash(desk: Desk, *rules: tuple[str, str]) -> None:
     key, account = desk.newest()._key(), desk.work.id
 
     def work(tx: Any) -> None:
-        tx.execute("UPDATE message SET arrival = 1")
+        tx.execute("UPDATE message SET arrival = 1 WHERE arrival = 2")
         tx.execute("DELETE FROM claim")
         for rule, state in rules:
             ledger.begin(tx, rule, account, key, 0.0)
@@ -413,7 +413,7 @@ def test_a_large_message_is_handled_once_although_the_rest_of_it_is_fetched(desk
 
     def crash(tx: Any) -> None:
         tx.execute("UPDATE claim SET state = 'started'")
-        tx.execute("UPDATE message SET arrival = 1")
+        tx.execute("UPDATE message SET arrival = 1 WHERE arrival = 2")
 
     desk.agent.context.commit(crash)
     desk.agent.context.bus.wake()
