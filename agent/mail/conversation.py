@@ -7,18 +7,21 @@ a mention joins (as in notmuch), and what has the same base subject at its begin
 
 from __future__ import annotations
 
+import hashlib
 import re
+import struct
 import unicodedata
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 _LONGEST_SUBJECT = 1000
 
-_BLANKS = re.compile(r"\s+")
 _BLOB = re.compile(r"\[[^\[\]]*\]\s*")
 _BLOBS = re.compile(r"(?:\[[^\[\]]*\]\s*)*")
+_REPLIES = re.compile(r"(?:(?:re|fwd?)\s*:\s*)*", re.IGNORECASE)
 _REPLY = re.compile(r"(?:re|fwd?)\s*(?:\[[^\[\]]*\]\s*)?:\s*", re.IGNORECASE)
 
 
@@ -64,8 +67,12 @@ class Node:
 
 def base_subject(subject: str) -> tuple[str, bool]:
     """Return the subject without what replies and forwards add (RFC 5256, 2.1), and whether it had such."""
-    text = _BLANKS.sub(" ", subject[:_LONGEST_SUBJECT]).strip()
+    text = " ".join(subject[:_LONGEST_SUBJECT].split())
     answers = False
+    if "[" not in text and text[-1:] != ")":  # nearly all
+        plain = _REPLIES.match(text)
+        position = plain.end() if plain else 0
+        return _folded(text[position:]), position > 0
     while True:
         shorter = _without_trailer(text)
         answers = answers or len(shorter) < len(text.rstrip())
@@ -74,9 +81,11 @@ def base_subject(subject: str) -> tuple[str, bool]:
         if not (text[:5].casefold() == "[fwd:" and text.endswith("]")):
             break
         text, answers = text[5:-1].strip(), True
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text)
-    return text.casefold(), answers
+    return _folded(text), answers
+
+
+def _folded(text: str) -> str:
+    return (text if text.isascii() else unicodedata.normalize("NFKD", text)).casefold()
 
 
 def _without_trailer(text: str) -> str:
@@ -131,14 +140,36 @@ class Sets:
         self._up[self.find(other)] = self.find(one)
 
 
-# What decides the subject of a family: no references, early, any subject, its text.
-Lead = tuple[bool, int, bool, str]
+# What decides the subject of a family: no references, early, the number of its base subject.
+Lead = tuple[bool, int, int]
+
+# Above every number of a subject, so that a message with a subject goes before one without.
+NO_SUBJECT = (1 << 63) - 1
 
 
-def lead_of(entry: Entry) -> Lead:
+def numbers_of(texts: Collection[str]) -> list[int]:
+    """Return a number for each text, the same on every machine, from 2**62 to 2**63."""
+    digests = [
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts
+    ]
+    numbers = struct.unpack(f">{len(digests)}Q", b"".join(digests))
+    return [number >> 2 | 1 << 62 for number in numbers]
+
+
+def number_of(text: str) -> int:
+    """Return the number of one text."""
+    return numbers_of([text])[0]
+
+
+@lru_cache(maxsize=4096)
+def _number_of_base(subject: str) -> int:
+    base, _ = base_subject(subject)
+    return number_of(base) if base else NO_SUBJECT
+
+
+def lead_of(entry: Entry, ancestors: Sequence[str]) -> Lead:
     """Return the claim of a message to be the beginning of its family; the smallest wins."""
-    subject = base_subject(entry.subject)[0]
-    return (bool(entry.ancestors), entry.date, not subject, subject)
+    return (len(ancestors) > 0, entry.date, _number_of_base(entry.subject))
 
 
 def partition(entries: Sequence[Entry]) -> list[int]:
@@ -152,13 +183,14 @@ def partition(entries: Sequence[Entry]) -> list[int]:
     families = [_family(entry, sets, known) for entry in entries]
     leads: dict[int, Lead] = {}
     for number, entry in zip(families, entries, strict=True):
-        root, lead = sets.find(number), lead_of(entry)
+        root, lead = sets.find(number), lead_of(entry, entry.ancestors)
         leads[root] = min(leads.get(root, lead), lead)
-    keys: dict[Hashable, int] = {}
+    keys: dict[int, int] = {}
     found = []
     for number in families:
         root = sets.find(number)
-        found.append(keys.setdefault(leads[root][3] or root, len(keys)))
+        subject = leads[root][2]
+        found.append(keys.setdefault(root if subject == NO_SUBJECT else subject, len(keys)))
     return found
 
 

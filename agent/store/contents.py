@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from agent.mail.conversation import Entry
 from agent.mail.header import Envelope
 from agent.mail.parse import parse
 from agent.mail.words import split_cjk
-from agent.store import schema
+from agent.store import schema, threads
 from agent.store.db import Transaction
 
 
@@ -55,7 +56,7 @@ _ENVELOPE = (
     "message_id, subject, from_, to_, cc, bcc, list_id, sender, reply_to, return_path, in_reply_to, refs"
 ).split(", ")
 _BODY = "state, indexed, hash, traits, snippet, files, defects".split(", ")
-_COLUMNS = [*_ENVELOPE, *_BODY]
+_COLUMNS = [*_ENVELOPE, *_BODY, "family"]
 _INSERT = f"INSERT INTO content (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 _UPDATE = f"UPDATE content SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"
 _INDEX = "INSERT INTO text (rowid, subject, people, body, files) VALUES (?, ?, ?, ?, ?)"
@@ -91,9 +92,13 @@ def add(tx: Transaction, items: Sequence[Incoming]) -> list[int]:
 
 def _insert(tx: Transaction, fresh: Sequence[tuple[int, Incoming]]) -> None:
     parties: dict[str, int | None] = {"": None}
+    families = threads.join(tx, [_entry(item.envelope, item.date) for _, item in fresh])
     tx.executemany(
         _INSERT,
-        [(n, *_envelope(tx, item.envelope, parties), *_body(item.envelope, item.body)) for n, item in fresh],
+        [
+            (n, *_envelope(tx, item.envelope, parties), *_body(item.envelope, item.body), family)
+            for (n, item), family in zip(fresh, families, strict=True)
+        ],
     )
     bytes_ = [(n, item.body.raw) for n, item in fresh if item.body is not None]
     if bytes_:
@@ -110,7 +115,8 @@ def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> 
     parties: dict[str, int | None] = {"": None}
     for message, envelope, body in items:
         row = tx.execute(
-            "SELECT c.id, c.state, c.indexed FROM message m JOIN content c ON c.id = m.content WHERE m.id = ?",
+            "SELECT c.id, c.state, c.indexed, c.family, c.message_id, c.refs, c.in_reply_to, c.subject, m.date"
+            " FROM message m JOIN content c ON c.id = m.content WHERE m.id = ?",
             (message,),
         ).fetchone()
         if row is None or row["state"] == schema.WHOLE:
@@ -124,9 +130,24 @@ def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> 
             tx.execute("DELETE FROM raw WHERE content = ?", (content,))
             tx.execute("DELETE FROM content WHERE id = ?", (content,))
             continue
-        tx.execute(_UPDATE, (*_envelope(tx, envelope, parties), *_body(envelope, body), content))
+        family = _family(tx, row, envelope)
+        tx.execute(_UPDATE, (*_envelope(tx, envelope, parties), *_body(envelope, body), family, content))
         tx.execute("INSERT OR REPLACE INTO raw (content, bytes) VALUES (?, ?)", (content, body.raw))
         tx.execute(_INDEX, _text(content, envelope, body))
+
+
+def _entry(envelope: Envelope, date: int) -> Entry:
+    return Entry(envelope.message_id, envelope.references, envelope.in_reply_to, date, envelope.subject)
+
+
+def _family(tx: Transaction, row: sqlite3.Row, envelope: Envelope) -> int:
+    """Return the family of a content whose whole header has come: a listing may have lacked fields."""
+    entry = _entry(envelope, row["date"])
+    listed = threads.entry_of(
+        *(row[name] for name in ("message_id", "refs", "in_reply_to", "subject", "date"))
+    )
+    same = entry == listed and row["family"] is not None
+    return int(row["family"]) if same else threads.join(tx, [entry])[0]
 
 
 def _by_hash(tx: Transaction, key: str) -> int | None:

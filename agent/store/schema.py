@@ -12,8 +12,10 @@ here a content row belongs to one message and has no hash.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from agent.errors import StoreError
+from agent.store import threads
 
 # content.state
 LISTED, PARTIAL, WHOLE = 0, 1, 2
@@ -194,7 +196,9 @@ CREATE INDEX reply_at ON reply (account, at);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = (_FIRST, threads.TABLES)
+# What fills new tables from old rows: migration number -> function, in the same transaction.
+_FILLS: dict[int, Callable[[sqlite3.Connection], None]] = {2: threads.rebuild}
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -211,6 +215,8 @@ def migrate(db: sqlite3.Connection) -> None:
             if db.execute("PRAGMA user_version").fetchone()[0] == number:
                 for statement in _statements(MIGRATIONS[number]):
                     db.execute(statement)
+                if fill := _FILLS.get(number + 1):
+                    fill(db)
                 db.execute(f"PRAGMA user_version = {number + 1}")
         except BaseException:
             db.execute("ROLLBACK")

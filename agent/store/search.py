@@ -14,6 +14,7 @@ from agent.errors import CommandError
 from agent.mail import flags, query
 from agent.mail.header import ATTACHMENT, AUTOMATIC, BOUNCE, CALENDAR, LIST, SIGNATURE
 from agent.mail.words import tokens
+from agent.store import threads as conversations
 from agent.store.db import Transaction
 
 ORDERS = {
@@ -86,13 +87,34 @@ def position(db: Transaction, node: query.Node, message: int) -> int | None:
     return int(db.execute(sql + ahead, [*parameters, message]).fetchone()[0])
 
 
+def threads(db: Transaction, node: query.Node, limit: int = -1, offset: int = 0) -> list[int]:
+    """Return the threads of the messages a query means, the one with the newest of them first."""
+    sql, parameters = _select("t.thread", db, node, "-date")
+    wanted = None if limit < 0 else offset + limit
+    found: dict[int, None] = {}
+    for row in db.execute(sql, parameters):  # read as far as is needed: the first page is at hand at once
+        found[row[0]] = None
+        if wanted is not None and len(found) >= wanted:
+            break
+    return list(found)[offset:]
+
+
+def count_threads(db: Transaction, node: query.Node) -> int:
+    """Count the threads of the messages a query means."""
+    sql, parameters = _select("count(DISTINCT t.thread)", db, node, None)
+    return int(db.execute(sql, parameters).fetchone()[0])
+
+
 def _select(columns: str, db: Transaction, node: query.Node, order: str | None) -> tuple[str, list[Any]]:
     sql = _Sql(db)
+    families = "t." in columns
     condition = _render(node, sql)
     key = order.lstrip("-") if order else ""
     if order and key not in ORDERS:
         raise CommandError(f"cannot sort by {key!r}; known are {', '.join(ORDERS)}")
-    join = " JOIN content c ON c.id = m.content" if sql.content or "c." in ORDERS.get(key, "") else ""
+    wants_content = sql.content or families or "c." in ORDERS.get(key, "")
+    join = " JOIN content c ON c.id = m.content" if wants_content else ""
+    join += " JOIN family t ON t.id = c.family" if families else ""
     text = f"SELECT {columns} FROM message m{join} WHERE m.folder IS NOT NULL AND ({condition})"
     if order:
         way = " DESC" if order.startswith("-") else ""
@@ -202,6 +224,12 @@ def _id(node: query.Id, sql: _Sql) -> str:
     return sql.add("m.id = ? OR c.message_id = ?", number, value)
 
 
+def _thread_of(node: query.ThreadOf, sql: _Sql) -> str:
+    sql.content = True
+    threads, parameter = conversations.named(node.value)
+    return sql.add(f"c.family IN (SELECT id FROM family WHERE thread IN ({threads}))", parameter)
+
+
 def _ids(node: query.Ids, sql: _Sql) -> str:
     # Numbers of our own, so they may stand in the text: there can be more than parameters allow.
     return f"m.id IN ({','.join(map(str, node.ids))})"
@@ -223,5 +251,6 @@ _RENDER: dict[type, Callable[[Any, _Sql], str]] = {
     query.Date: _date,
     query.Size: _size,
     query.Id: _id,
+    query.ThreadOf: _thread_of,
     query.Ids: _ids,
 }
