@@ -29,6 +29,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _AROUND = re.compile(r"\s*([@.])\s*")
 _ROUTE = re.compile(r"(?:@[^:]*:|mailto:)", re.IGNORECASE)
 _NO_ADDRESS = re.compile(r'[\x00-\x20\x7f-\xa0\ufffd<>,;"()\\]|@.*@|@\Z|:(?!.*\])')
+_COMMENT = re.compile(r"\([^()]*\)")
 _LONGEST = 998  # a line of mail; RFC 5321 allows 254
 _QUOTED_LOCAL = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*+"')
 
@@ -129,11 +130,15 @@ def _mailboxes(text: str, decode: Callable[[str], str]) -> Iterator[Address]:
         elif piece.text == ":":
             pieces.append(piece._replace(kind="text"))
         else:
-            if pieces:
+            if _says_something(pieces):
                 yield _mailbox(pieces, decode)
             pieces = []
-    if pieces:
+    if _says_something(pieces):
         yield _mailbox(pieces, decode)
+
+
+def _says_something(pieces: list[_Piece]) -> bool:
+    return any(piece.kind != "comment" for piece in pieces)
 
 
 def _may_be_address(pieces: list[_Piece]) -> bool:
@@ -249,6 +254,8 @@ def _clean(name: str) -> str:
 def _addr_spec(text: str) -> str:
     """Return an address, or nothing where there is none to be trusted."""
     addr = text.strip("<> \t\r\n")
+    if "(" in addr and '"' not in addr:
+        addr = _COMMENT.sub("", addr)
     if len(addr) > _LONGEST:
         return ""
     if found := _ROUTE.match(addr):

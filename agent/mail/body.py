@@ -15,9 +15,12 @@ _REPORTS = frozenset(
 _CALENDARS = frozenset({"text/calendar", "application/ics", "application/calendar"})
 
 
+MOST = 500  # parts of text that are shown; thousands are an attack
+
+
 def readable(root: Part, *, html: bool) -> list[Part]:
     """Return the parts a person reads, in order; `html` prefers HTML where there is a choice."""
-    return _read(root, html, "", 0)
+    return _read(root, html, "", 0)[:MOST]
 
 
 def _read(part: Part, html: bool, inside: str, place: int) -> list[Part]:

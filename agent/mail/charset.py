@@ -63,6 +63,8 @@ _LEAST_CONFIDENCE = 0.3
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CP1252 = "".join(bytes([n]).decode("cp1252", "ignore") or chr(n) for n in range(256))
+# Codecs in which octets below 128 need not be ASCII.
+_NOT_ASCII = ("utf-16", "utf-32", "utf_16", "utf_32", "utf-7", "hz", "iso2022")
 _BROKEN_LINE = str.maketrans("\0\r\n", "\ufffd" * 3)
 
 # A stray ? inside a word is common enough to allow a few; their number is bounded to stay linear.
@@ -73,33 +75,45 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _GAP = " \t\n\r"
 
 
-def decode_bytes(data: bytes, charset: str | None) -> str:
-    """Return the text of bytes with a declared charset; guessed when that is missing or plainly wrong."""
-    if data.isascii() and (codec := codec_of(charset)) not in ("utf-7", "hz", "iso2022_jp_ext"):
-        if codec is None or not codec.startswith(("utf-16", "utf-32", "iso2022", "utf_16", "utf_32")):
-            return data.decode("ascii")
+def decode_bytes(data: bytes, charset: str | None, *, may_guess: bool = True) -> str:
+    """Return the text of bytes with a declared charset; guessed when that is missing or plainly wrong.
+
+    A guess costs 0.3 ms: `may_guess=False` where a sender could ask for thousands.
+    """
     codec = codec_of(charset)
+    if data.isascii() and (codec is None or not codec.startswith(_NOT_ASCII)):
+        return data.decode("ascii")
     if codec is None or codec == "ascii":
-        return guess(data)
+        return guess(data) if may_guess else utf8_or_latin(data)
     try:
         text = data.decode(codec)
     except UnicodeError:
-        text = _misdeclared(data, codec)
+        text = _misdeclared(data, codec, may_guess)
     return without_surrogates(text) if codec == "utf-7" else text
 
 
-def _misdeclared(data: bytes, codec: str) -> str:
+def _misdeclared(data: bytes, codec: str, may_guess: bool) -> str:
     """Decode what is not in its declared charset: as UTF-8 when it is that, else with replacements."""
     if codec != "utf-8":
         try:
             return data.decode("utf-8")
         except UnicodeError:
             pass
+    if codec == "cp1252":
+        return latin(data)
     text = data.decode(codec, "replace")
     # One bad octet is damage; many mean that the label lies.
-    if codec == "utf-8" and text.count("\ufffd") > 1 + len(text) // 50:
+    if may_guess and codec == "utf-8" and text.count("\ufffd") > 1 + len(text) // 50:
         return guess(data)
-    return _latin_for_missing(data) if codec == "cp1252" else text
+    return text
+
+
+def utf8_or_latin(data: bytes) -> str:
+    """Return the text of undeclared bytes as UTF-8 if they are that, else as Latin; no guessing."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeError:
+        return latin(data)
 
 
 def guess(data: bytes) -> str:
@@ -108,16 +122,17 @@ def guess(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeError:
         pass
-    codec = _detect(data)
+    codec = detect(data)
     if codec is not None:
         try:
             return data.decode(codec)
         except UnicodeError:
             pass
-    return _latin_for_missing(data)
+    return latin(data)
 
 
-def _detect(data: bytes) -> str | None:
+def detect(data: bytes) -> str | None:
+    """Return the codec that bytes, which are not UTF-8, seem to be in; None when nothing is likely."""
     import chardet  # 40 ms, and most mail never needs it
 
     high = next((n for n, octet in enumerate(data) if octet > 127), 0)
@@ -129,10 +144,10 @@ def _detect(data: bytes) -> str | None:
     if not found["encoding"] or (found["confidence"] or 0) < least:
         return None
     codec = codec_of(found["encoding"])
-    return None if codec is None or codec.startswith(("utf-16", "utf-32", "utf_16", "utf_32")) else codec
+    return None if codec is None or codec.startswith(_NOT_ASCII) else codec
 
 
-def _latin_for_missing(data: bytes) -> str:
+def latin(data: bytes) -> str:
     """Decode as cp1252, its five unassigned octets as the controls of Latin-1."""
     return codecs.charmap_decode(data, "strict", _CP1252)[0]
 
@@ -176,25 +191,24 @@ def decode_words(text: str) -> str:
     for word in _WORD.finditer(text):
         between = text[end : word.start()]
         charset = word[1].lower()
-        data = _decoded(word[2], word[3])
+        data = _decoded(word[2], word[3], charset)
         if run_charset and not between.strip(_GAP):
             between = ""
         if run_charset and (between or charset != run_charset):
-            result.append(decode_bytes(run, run_charset))
+            result.append(decode_bytes(run, run_charset, may_guess=False))
             run = b""
         result.append(between)
         run, run_charset, end = run + data if not between else data, charset, word.end()
     if run_charset:
-        result.append(decode_bytes(run, run_charset))
+        result.append(decode_bytes(run, run_charset, may_guess=False))
     result.append(text[end:])
     return one_line("".join(result))
 
 
-def _decoded(encoding: str, payload: str) -> bytes:
-    data = payload.encode("utf-8", "surrogatepass")
-    if encoding in "Bb":
-        return base64_bytes(data)
-    return binascii.a2b_qp(data.replace(b"\n", b""), header=True)
+def _decoded(encoding: str, payload: str, charset: str) -> bytes:
+    """Return the octets of a word; what stands in it as text already was in its charset before."""
+    data = payload.encode("ascii" if payload.isascii() else codec_of(charset) or "utf-8", "replace")
+    return base64_bytes(data) if encoding in "Bb" else binascii.a2b_qp(data, header=True)
 
 
 def base64_bytes(data: bytes) -> bytes:
@@ -202,8 +216,11 @@ def base64_bytes(data: bytes) -> bytes:
 
     Padding in the middle starts anew: some senders encode in pieces.
     """
+    padding = data.find(b"=")
+    if padding >= 0 and data[padding:].strip(b"= \t\r\n"):
+        return _pieces(data)
     try:
-        return binascii.a2b_base64(data, strict_mode=False) if data.count(b"=") <= 2 else _pieces(data)
+        return binascii.a2b_base64(data)
     except binascii.Error:
         return _pieces(data)
 

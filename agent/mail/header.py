@@ -12,7 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from agent.mail.address import decode_addresses, format_addresses
-from agent.mail.charset import decode_words, guess, one_line
+from agent.mail.charset import decode_words, detect, latin, one_line
 from agent.mail.sent import parse_date
 
 AUTOMATIC, LIST, BULK, BOUNCE, ATTACHMENT, CALENDAR, SIGNATURE = (1 << n for n in range(7))
@@ -150,16 +150,32 @@ def _lines(header: bytes) -> tuple[list[str], bool]:
         del lines[MAX_FIELDS:]
     if len(text) > MAX_LINE:
         lines = [line[:MAX_LINE] for line in lines]
-    return lines, plain
+    return (lines if text.isascii() else _eight_bit(lines)), plain
 
 
 def decode_text(value: str) -> str:
-    """Return a field's text decoded: octets above 127 (as Latin-1) guessed, encoded words read; one line."""
-    return one_line(decode_words(_eight_bit(value).replace("\t", " ")))
+    """Return a field's text with its encoded words decoded, in one line."""
+    return one_line(decode_words(value.replace("\t", " ")))
 
 
-def _eight_bit(value: str) -> str:
-    return value if value.isascii() else guess(value.encode("latin-1", "replace"))
+def _eight_bit(lines: list[str]) -> list[str]:
+    """Return lines whose raw octets stand as Latin-1 as text: UTF-8, else what all of them seem to be."""
+    result, others = [], []
+    for n, line in enumerate(lines):
+        if not line.isascii():
+            octets = line.encode("latin-1")
+            try:
+                line = octets.decode("utf-8")
+            except UnicodeError:
+                others.append((n, octets))
+        result.append(line)
+    codec = detect(b"\n".join(octets.partition(b":")[2] for _, octets in others)) if others else None
+    for n, octets in others:
+        try:
+            result[n] = octets.decode(codec or "utf-8")
+        except UnicodeError:
+            result[n] = latin(octets)
+    return result
 
 
 def people(value: str) -> str:
@@ -177,8 +193,7 @@ def _people(value: str) -> str:
 
 
 def _read_people(value: str) -> str:
-    text = _eight_bit(value)
-    return one_line(format_addresses(decode_addresses(text, _name)))
+    return one_line(format_addresses(decode_addresses(value, _name)))
 
 
 def _name(text: str) -> str:
@@ -194,7 +209,7 @@ def _addr_only(value: str) -> str:
         and " " not in value
     ):
         return value[1:-1]
-    found = decode_addresses(_eight_bit(value), _name)
+    found = decode_addresses(value, _name)
     return found[0].addr if found else ""
 
 

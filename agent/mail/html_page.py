@@ -22,6 +22,7 @@ _HIDDEN = re.compile(
 )
 # Layouts set a font size of 0 on a table and another one on what is in it.
 _FONT_SIZE = re.compile(r"font-size\s*:\s*(\d{0,4}(?:\.\d{1,4})?)\s*(em|rem|%)?", re.IGNORECASE)
+_TINY_FONT = re.compile(r"font-size\s*:\s*[01](?![\d]|\.?\d*r?em)", re.IGNORECASE)
 _MAX_STYLE = 4_000
 _MAX_LINK = 4_000
 _TARGET = re.compile(r"https?://|mailto:", re.IGNORECASE)
@@ -99,7 +100,7 @@ def tiny(attributes: dict[str, str | None]) -> bool | None:
 
 def may_hide(html: str) -> bool:
     """Tell whether a page may have something hidden; quick."""
-    return "hidden" in html or _HIDDEN.search(html) is not None or "font-size:0" in html.replace(" ", "")
+    return "hidden" in html or _HIDDEN.search(html) is not None or _TINY_FONT.search(html) is not None
 
 
 def target_of(href: str | None) -> str:

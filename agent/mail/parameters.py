@@ -6,15 +6,14 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from agent.mail.charset import decode_bytes, decode_words, guess, one_line
+from agent.mail.charset import decode_bytes, decode_words, one_line, utf8_or_latin
 
-_PARAMETER = re.compile(r";[\s;]*+([^\s=;\"]++)\s*+=\s*+(?:\"((?:[^\"\\]|\\.)*+)\"|([^;]*+))", re.DOTALL)
+_PARAMETER = re.compile(r";[\s;]*+(?:([^\s=;\"]++)\s*+=\s*+(?:\"((?:[^\"\\]|\\.)*+)\"|([^;]*+)))?", re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\])')
 _SECTION = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?")
 _CHARSET = re.compile(r"([\w.:+-]{1,40})'(?:[\w-]{0,20}')?", re.ASCII)
-_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+*-]+", re.ASCII)
+_TYPE = re.compile(r"[\w!#$&^.+-]++/[\w!#$&^.+*-]++", re.ASCII)
 _LOOSE_CHARSET = re.compile(r"([\w.:+-]{1,40})'(?:[\w-]{0,20}')?", re.ASCII)
-_TYPE = re.compile(r"[\s\"']*+([\w!#$&^.+-]+/[\w!#$&^.+-]+)[\"']?", re.ASCII)
 _LOOSE_TYPE = re.compile(r"[\s\"']*+([\w!#$&^.+-]+/[\w!#$&^.+*-]+)[\"']?", re.ASCII)
 _MOST = 200  # parameters of one field
 
@@ -53,6 +52,8 @@ def _read(value: str) -> tuple[str, dict[str, str]]:
         for count, found in enumerate(_PARAMETER.finditer(semicolon + rest)):
             if count >= _MOST:
                 break
+            if found[1] is None:
+                continue
             name, text = found[1].lower(), found[2]
             text = _ESCAPED.sub(r"\1", text) if text is not None else found[3].strip()
             section = _SECTION.fullmatch(name)
@@ -73,7 +74,7 @@ def _joined(parts: list[tuple[int, bool, str]]) -> str:
             charset, text = found[1], text[found.end() :]
         octets = text.encode("utf-8" if not _is_latin(text) else "latin-1")
         data += unquote_to_bytes(octets) if encoded else octets
-    text = decode_bytes(data, charset) if charset else guess(data)
+    text = decode_bytes(data, charset, may_guess=False)
     return one_line(decode_words(text))
 
 
@@ -82,5 +83,5 @@ def _is_latin(text: str) -> bool:
 
 
 def _eight_bit(text: str) -> str:
-    """Return text whose octets above 127 stand as Latin-1, guessed; other text as it is."""
-    return guess(text.encode("latin-1")) if not text.isascii() and _is_latin(text) else text
+    """Return text whose octets above 127 stand as Latin-1 as what they mean; other text as it is."""
+    return utf8_or_latin(text.encode("latin-1")) if not text.isascii() and _is_latin(text) else text

@@ -11,12 +11,13 @@ from agent.mail.header import Envelope
 _SNIPPET = 200
 _SNIPPET_FROM = (3_000, 20_000)  # characters looked at, the second when the first are all quoted
 _QUOTE_MARKS = (">", "|")
+_COLONS = (":", "：")
 _RULES = ("--", "__", "**")
 # "On <date>, <name> wrote:" in the languages that mail clients write; the date tells it from prose.
 _ATTRIBUTION = re.compile(
-    r"(?=[^\n]{0,500}\d)[^\n]{1,500}?(?:wrote|writes|said|schrieb|geschrieben|a écrit|écrit|escribi[óo]|ha scritto"
-    r"|scrisse|escreveu|schreef|skrev|kirjoitti|napsal\(a\)|napisał\(a\)|napisał|пишет|написал\(а\)|написал"
-    r"|написала|yazdı|写道|のメール|作成)\s?[:：]?\s*\Z",
+    r"(?=[^\n]{0,500}\d)[^\n]{1,500}?(?:wrote|writes|said|schrieb|geschrieben|écrit|escribi[óo]|ha scritto|scrisse"
+    r"|escreveu|schreef|skrev|kirjoitti|napsala?(?:\(a\))?|napisała?(?:\(a\))?|пишет|написала?(?:\(а\))?|yazdı|写道"
+    r"|のメール|作成)(?:\s?[:：]?\s*\Z|\s[^\n]{1,120}[:：]\s*\Z)",
     re.IGNORECASE,
 )
 _ORIGINAL = re.compile(
@@ -24,6 +25,13 @@ _ORIGINAL = re.compile(
     r"[^\n]{0,60}(?:-{2,}|_{5,}|\*{3,})\s*\Z|\s*_{10,}\s*\Z",
     re.IGNORECASE,
 )
+# The header lines that Outlook writes above what it quotes.
+_HEADER_LINES = re.compile(
+    r"^\*?(?:From|Von|De|Från|Fra|Van|Da|Od|От|差出人|发件人|寄件者)\s?[:：][^\n]+\n"
+    r"(?:\*?[^\n:：>]{2,20}[:：][^\n]*\n){2,8}",
+    re.MULTILINE | re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"<[^<>\s]{1,100}@")
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
 _LONGEST_SIGNATURE = 15  # lines; more below `-- ` is no signature but text
 _PGP_FRAME = re.compile(
@@ -103,11 +111,15 @@ def signature_of(text: str) -> str:
 def strip_quotes(text: str) -> str:
     """Return what the sender wrote: without quotations, the lines that announce them, and the signature."""
     lines: list[str] = []
+    if found := _HEADER_LINES.search(text):
+        text = text[: found.start()]
     for line in strip_signature(_PGP_FRAME.sub("", text)).split("\n"):
         if line[:4].lstrip()[:1] in _QUOTE_MARKS:
             _drop_announcement(lines)
         elif line[:16].lstrip()[:2] in _RULES and _ORIGINAL.match(line):
             break
+        elif line[-1:] in _COLONS and _ADDRESS.search(line) and _ATTRIBUTION.match(line):
+            break  # a quotation without marks
         else:
             lines.append(line)
     return "\n".join(lines)
