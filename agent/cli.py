@@ -7,6 +7,9 @@ headless command ever loads the screen.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,15 +26,24 @@ if TYPE_CHECKING:
 USAGE, FAILURE = 2, 1
 
 
+class UsageError(AgentError):
+    """The command line cannot be understood."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 2 for usage, 1 for failure."""
+    _settle_process()
     args = parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        sys.stdout.flush()
+    except UsageError as error:
+        sys.stderr.write(f"agent: {error}\n")
+        return USAGE
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"agent: {problem}\n")
-        return USAGE
+        return FAILURE
     except AgentError as error:
         sys.stderr.write(f"agent: {error}\n")
         return FAILURE
@@ -39,7 +51,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("agent: interrupted\n")
         return 130
     except BrokenPipeError:
+        # Who read our output has seen enough; Python must not complain about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
+    except OSError as error:
+        sys.stderr.write(f"agent: {error.filename or 'system'}: {error.strerror or error}\n")
+        return FAILURE
+    return status
+
+
+def _settle_process() -> None:
+    """Make output of any text possible, and import nothing from where we happen to stand."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if sys.path and sys.path[0] in ("", os.getcwd()):
+        del sys.path[0]  # `python -m agent` puts it there; a message saved as email.py must not be run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,18 +97,29 @@ def parser() -> argparse.ArgumentParser:
     search = add("search", _search, "list the messages a query means, newest first")
     search.add_argument("query", nargs="*", metavar="QUERY", help="as typed at / in the console")
     search.add_argument("--json", action="store_true", help="one array of objects, for programs")
-    search.add_argument("-n", dest="limit", type=int, default=50, metavar="N", help="at most N (50)")
+    search.add_argument("-n", dest="limit", type=_positive, default=50, metavar="N", help="at most N (50)")
     show = add("show", _show, "print one message")
     show.add_argument("id", metavar="ID", help="an id of `agent search`, or a Message-ID")
     form = show.add_mutually_exclusive_group()
     form.add_argument("--raw", action="store_true", help="the bytes, as the server has them")
     form.add_argument("--json", action="store_true", help="one object, for programs")
     _add_send(add("send", _send, "send a message; the text is read from standard input"))
+    _add_transfer(
+        add("import", _import, "bring mbox files, Maildirs and .eml files into a folder"),
+        add("export", _export, "write the messages a query means into files"),
+    )
     init = add("init", _init, "write a commented config.yaml and init.py")
     init.add_argument("--force", action="store_true", help="overwrite what is there")
     doctor = add("doctor", _doctor, "say what is wrong with the configuration, secrets, login and init.py")
     doctor.add_argument("--offline", action="store_true", help="do not log in anywhere")
     return top
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
 
 
 def _add_send(send: argparse.ArgumentParser) -> None:
@@ -94,6 +132,17 @@ def _add_send(send: argparse.ArgumentParser) -> None:
     send.add_argument(
         "--attach", action="append", default=[], type=Path, metavar="FILE", help="attach a file"
     )
+
+
+def _add_transfer(bring: argparse.ArgumentParser, take: argparse.ArgumentParser) -> None:
+    bring.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file or a folder with mail")
+    bring.add_argument("--account", default="", metavar="NAME", help="the account, when there are several")
+    bring.add_argument("--folder", default="INBOX", metavar="NAME", help="where it goes (INBOX)")
+    take.add_argument(
+        "query", nargs="*", metavar="QUERY", help="as typed at / in the console; all mail without"
+    )
+    take.add_argument("--to", required=True, type=Path, metavar="PATH", help="a new file, or a folder")
+    take.add_argument("--format", default="mbox", metavar="FORMAT", help="mbox (the default), maildir or eml")
 
 
 # -- building an agent -----------------------------------------------------------------------
@@ -225,18 +274,18 @@ def _tour(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from agent.headless import run_code, run_file
+    from agent.headless import read_text, run_code, run_file
 
-    if (args.code is None) == (args.file is None):
-        raise ConfigError("run: give a FILE or -c CODE")
+    if args.code is None and args.file is None:
+        raise UsageError("run: give a FILE, - for standard input, or -c CODE")
     with _agent(args) as agent:
         if not args.demo:
             _serve_if_new(agent)
             agent.serve(lazy=True)
         if args.code is not None:
-            return run_code(agent, args.code, "<code>", args.args)
+            return run_code(agent, args.code, "<code>", [*([args.file] if args.file else []), *args.args])
         if args.file == "-":
-            return run_code(agent, sys.stdin.read(), "<stdin>", args.args)
+            return run_code(agent, read_text(sys.stdin), "<stdin>", args.args)
         return run_file(agent, Path(args.file), args.args)
 
 
@@ -260,13 +309,12 @@ def _sync(args: argparse.Namespace) -> int:
 
 def _search(args: argparse.Namespace) -> int:
     from agent import output
-    from agent.core.messages import Messages
-    from agent.mail import query
+    from agent.core.messages import Everything
 
     with _agent(args) as agent:
         if not args.demo:
             _serve_if_new(agent)
-        found = Messages(agent.context, query.All()).search(" ".join(args.query))
+        found = Everything(agent.context).search(" ".join(args.query))
         output.write_list(found.page(0, args.limit), sys.stdout, as_json=args.json)
         return 0
 
@@ -289,18 +337,44 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _send(args: argparse.Namespace) -> int:
-    from agent.headless import send
+    from agent.headless import read_text, send
 
     with _agent(args) as agent:
-        return send(agent, args, sys.stdin.read(), sys.stdout)
+        return send(agent, args, read_text(sys.stdin), sys.stdout)
+
+
+def _import(args: argparse.Namespace) -> int:
+    from agent.transfer import run_import
+
+    with _agent(args) as agent:
+        if not args.demo:
+            _serve_if_new(agent)
+            agent.serve(lazy=True)
+        return run_import(agent, args, sys.stdout)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from agent.transfer import run_export
+
+    with _agent(args) as agent:
+        if not args.demo:
+            _serve_if_new(agent)
+            agent.serve(lazy=True)
+        return run_export(agent, args, sys.stdout)
 
 
 def _init(args: argparse.Namespace) -> int:
+    import tempfile
+
     from agent.config.paths import Paths
     from agent.starter import write_starters
 
-    for line in write_starters(Paths.from_environment(), force=args.force):
-        sys.stdout.write(line + "\n")
+    with contextlib.ExitStack() as stack:
+        paths = Paths.from_environment()
+        if args.demo:
+            paths = Paths.under(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agent-demo."))))
+        for line in write_starters(paths, force=args.force):
+            sys.stdout.write(line + "\n")
     return 0
 
 
@@ -308,7 +382,13 @@ def _doctor(args: argparse.Namespace) -> int:
     from agent.config.paths import Paths
     from agent.doctor import examine
 
-    return examine(Paths.from_environment(), sys.stdout, _ask, online=not args.offline)
+    with contextlib.ExitStack() as stack:
+        paths, config = Paths.from_environment(), None
+        if args.demo:
+            from agent.demo.account import demo
+
+            config, paths = stack.enter_context(demo())
+        return examine(paths, sys.stdout, _ask, online=not args.offline, config=config)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ LAYERS = {
     "config": {"errors"},
     "store": VALUES,
     "net": VALUES | {"config"},
-    "core": VALUES | {"config", "store", "net"},
+    "archive": {"errors", "mail"},
+    "core": VALUES | {"config", "store", "net", "archive"},
     "api": ENGINE - {"config"},
     "userconf": (ENGINE - {"store", "net"}) | {"api"},
     "builtin": VALUES | {"core", "api"},
@@ -46,9 +47,11 @@ LAYERS = {
     "logs": VALUES,
     "output": VALUES | {"core", "api"},
     "starter": VALUES | {"config"},
-    "doctor": FRONT,
-    "headless": FRONT | {"output"},
-    "cli": FRONT | {"console", "repl", "headless", "demo", "doctor", "logs", "output", "starter"},
+    "doctor": FRONT | {"progress"},
+    "progress": VALUES | {"core", "store"},
+    "transfer": FRONT | {"archive", "headless", "progress"},
+    "headless": FRONT | {"output", "progress"},
+    "cli": FRONT | {"console", "repl", "headless", "demo", "doctor", "logs", "output", "starter", "transfer"},
 }
 
 # Libraries that only some parts may import; an empty set is nobody.

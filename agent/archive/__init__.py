@@ -1,0 +1,1 @@
+"""Mail in files: mbox, Maildir and .eml, read and written. No store, no wire; any thread."""
