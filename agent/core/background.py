@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from agent.clock import Clock
@@ -19,6 +18,7 @@ from agent.errors import Refused
 from agent.mail.header import Envelope
 from agent.net.base import Backend, ShortBody
 from agent.store import contents, folders, schema
+from agent.store.bulk import Bulk
 from agent.store.contents import Body
 from agent.store.db import Store
 
@@ -29,7 +29,6 @@ _FETCH_S = 1.0  # a FETCH should not keep the wire longer than this
 _MESSAGES = 500
 _ROWS, _ROWS_OCTETS = 100, 1 << 20  # one transaction
 _INDEXED = 250
-_AHEAD = 4  # transactions that may wait while the wire goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Background:
         self._before: tuple[int, int] | None = None  # (date, id): everything newer has been looked at
         self._bodies_done = account.config.offline.bodies_s <= 0
         self._index_done = False
-        self._writing: list[Future[None]] = []
+        self._bulk = Bulk(store)
 
     def restart(self) -> None:
         """Look again from the newest message on: something has been listed."""
@@ -69,7 +68,7 @@ class Background:
             if wanted:
                 self._fetch(wanted)
                 return True
-            self._drain(0)
+            self._bulk.drain()
             self._bodies_done = True
         if not self._index_done:
             work = self._store.write(lambda tx: contents.index_some(tx, _INDEXED), bulk=True)
@@ -116,7 +115,7 @@ class Background:
                 return
             for batch in self._batches(by_uid):
                 octets += sum(len(body.raw) for _, _, body in batch)
-                self._put(batch)
+                self._bulk.put(lambda tx, batch=batch: contents.add_bodies(tx, batch))  # type: ignore[misc]
         except (Refused, ShortBody) as error:
             _log.info("%s/%s: some bodies were not to be had: %s", self._account.name, row.name, error)
         self._learn_rate(octets, self._clock.monotonic() - begun)
@@ -135,15 +134,6 @@ class Background:
                 batch, octets = [], 0
         if batch:
             yield batch
-
-    def _put(self, batch: list[tuple[int, Envelope, Body]]) -> None:
-        self._writing.append(self._store.write(lambda tx: contents.add_bodies(tx, batch), bulk=True))
-        self._drain(_AHEAD)
-
-    def _drain(self, ahead: int) -> None:
-        """Wait until no more than some transactions are on their way."""
-        while len(self._writing) > ahead:
-            self._writing.pop(0).result()
 
     def _learn_rate(self, octets: int, seconds: float) -> None:
         """Ask for about as much as comes in a second."""

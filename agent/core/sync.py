@@ -17,6 +17,7 @@ from agent.core.uidset import chunks, compress
 from agent.errors import Refused
 from agent.net.base import Backend, Fetched, FlagState, FolderState, ShortBody
 from agent.store import folders, state
+from agent.store.bulk import Bulk
 from agent.store.contents import Incoming
 from agent.store.db import Store, Transaction
 from agent.store.folders import FolderRow
@@ -49,6 +50,7 @@ class FolderSync:
         self._clock = clock
         self._backend = backend
         self._role = role
+        self._bulk = Bulk(store)
         self._between = between  # called between commands: lets interactive work go first
 
     def run(self, folder: int) -> Synced:
@@ -248,11 +250,14 @@ class FolderSync:
         uids = [uid for uid in self._backend.uids(f"UID 1:{row.backfill - 1}") if uid not in known]
         uids = sorted(uid for uid in uids if uid < (row.backfill or 1))
         size, listed = _FIRST_LISTING, len(uids)
-        while uids:
-            some, uids = uids[-size:], uids[:-size]
-            self._list(row, some)
-            size = _LISTING
-            self._between_commands(row)
+        try:
+            while uids:
+                some, uids = uids[-size:], uids[:-size]
+                self._list(row, some)
+                size = _LISTING
+                self._between_commands(row)
+        finally:
+            self._bulk.drain()  # whoever comes next starts from what is committed
         now = self._clock.now()
         self._write(lambda tx: state.lose_unbound(tx, folder, now))
         self._write(lambda tx: folders.progress(tx, folder, backfill=1))
@@ -279,7 +284,7 @@ class FolderSync:
                 state.place(tx, row.account, row.id, part[::-1], now, events=False)
                 folders.progress(tx, row.id, backfill=low)
 
-            self._write(work)
+            self._bulk.put(work)
 
     # -- common ------------------------------------------------------------------------------
 

@@ -1,0 +1,30 @@
+"""Bulk transactions that run while their maker goes on: the wire need not wait for the disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from agent.store.db import Store, Transaction
+
+_AHEAD = 4  # so many may be under way: more would only take memory
+
+
+class Bulk:
+    """A row of bulk transactions, committed in order; belongs to one thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._under_way: deque[Future[object]] = deque()
+
+    def put(self, work: Callable[[Transaction], object]) -> None:
+        """Queue a transaction; raises what an earlier one raised."""
+        self._under_way.append(self._store.write(work, bulk=True))
+        while len(self._under_way) > _AHEAD:
+            self._under_way.popleft().result()
+
+    def drain(self) -> None:
+        """Block until all are committed; raises what one of them raised."""
+        while self._under_way:
+            self._under_way.popleft().result()
