@@ -23,7 +23,7 @@ from agent.core.folder import Folder
 from agent.core.hooks import Hooks
 from agent.core.job import Group, Job, Jobs
 from agent.core.message import Message
-from agent.core.messages import Messages
+from agent.core.messages import Everything, Messages
 from agent.core.outbox import Outbox
 from agent.core.rules import Rule
 from agent.errors import NoAgentError
@@ -73,7 +73,7 @@ def __getattr__(name: str) -> Any:
 _LIVE: Mapping[str, Callable[[Context], Any]] = {
     "accounts": lambda context: context.accounts,
     "inbox": lambda context: Messages(context, query.In("inbox")),
-    "mail": lambda context: Messages(context, query.All()),
+    "mail": lambda context: Everything(context),
     "outbox": lambda context: Outbox(context),
     "jobs": lambda context: Jobs(context),
     "on": lambda context: context.hooks,

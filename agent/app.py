@@ -198,11 +198,17 @@ class Agent:
                 found.append(str(job["label"]))
         return found
 
-    def waiting(self) -> list[str]:
-        """Return what stays queued: jobs and outbox items that are not done."""
-        jobs = [str(job["label"]) for job in journal.open_jobs(self.context.store.reader)]
-        sql = "SELECT subject, state FROM outbox WHERE state NOT IN ('sent', 'cancelled', 'failed')"
-        return jobs + [f"mail {row['subject']!r}: {row['state']}" for row in self.context.store.read(sql)]
+    def last_job(self) -> int:
+        """Return the number of the newest job."""
+        return next(iter(journal.recent_jobs(self.context.store.reader, 1)), 0)
+
+    def waiting(self, since: int = 0) -> list[str]:
+        """Return what stays queued of the jobs after number `since`, and mail on its way among them."""
+        found = journal.open_jobs(self.context.store.reader)
+        jobs = [str(job["label"]) for job in found if job["kind"] != "send" and job["id"] > since]
+        sql = "SELECT subject, state FROM outbox WHERE state NOT IN ('sent', 'cancelled', 'failed') AND job > ?"
+        rows = self.context.store.read(sql, (since,))
+        return jobs + [f"mail {row['subject']!r}: {row['state']}" for row in rows]
 
     def _accounts_of(self, job: int) -> list[int]:
         sql = (

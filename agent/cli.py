@@ -32,7 +32,8 @@ class UsageError(AgentError):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 2 for usage, 1 for failure."""
-    _settle_process()
+    if argv is None:
+        _settle_process()
     args = parser().parse_args(argv)
     try:
         status = int(args.run(args))

@@ -10,42 +10,50 @@ from agent.app import Agent
 from agent.config.load import load
 from agent.config.paths import Paths
 from agent.config.schema import AccountConfig, Config
+from agent.core.outbox import Outbox
 from agent.errors import AgentError, ConfigError
+from agent.mail.safe import safe_block
 from agent.net import connect
 
 Finding = tuple[bool, str]
 
 
-def examine(paths: Paths, out: TextIO, ask: Callable[[str], str], *, online: bool = True) -> int:
-    """Print one line for each thing looked at; return 1 when something is wrong. Changes no mail."""
+def examine(
+    paths: Paths, out: TextIO, ask: Callable[[str], str], *, online: bool = True, config: Config | None = None
+) -> int:
+    """Print one line for each thing looked at; return 1 when something is wrong. Changes no mail.
+
+    `config` stands for config.yaml where there is none.
+    """
     bad = 0
-    for good, text in _findings(paths, ask, online):
-        first, *more = text.splitlines()
+    for good, text in _findings(paths, ask, online, config):
+        first, *more = safe_block(text).splitlines() or [""]
         out.write(f"{'ok   ' if good else 'WRONG'} {first}\n" + "".join(f"      {line}\n" for line in more))
         bad += not good
     out.write("everything is in order\n" if not bad else f"{bad} thing{'s' if bad > 1 else ''} to mend\n")
     return 1 if bad else 0
 
 
-def _findings(paths: Paths, ask: Callable[[str], str], online: bool) -> Iterator[Finding]:
-    if not paths.config_file.exists():
-        yield False, f"{paths.config_file} is not there; write one with `agent init`"
-        return
-    try:
-        config = load(paths.config_file)
-    except ConfigError as error:
-        yield from ((False, problem) for problem in error.problems)
-        return
-    yield (
-        True,
-        f"{paths.config_file}: {len(config.accounts)} account{'' if len(config.accounts) == 1 else 's'}",
-    )
+def _findings(
+    paths: Paths, ask: Callable[[str], str], online: bool, config: Config | None
+) -> Iterator[Finding]:
+    if config is None:
+        if not paths.config_file.exists():
+            yield False, f"{paths.config_file} is not there; write one with `agent init`"
+            return
+        try:
+            config = load(paths.config_file)
+        except ConfigError as error:
+            yield from ((False, problem) for problem in error.problems)
+            return
+    count = len(config.accounts)
+    yield True, f"{paths.config_file}: {count} account{'' if count == 1 else 's'}"
     yield from ((False, warning) for warning in config.warnings)
     if not config.accounts:
         yield False, "there is no account; add one to config.yaml"
     for name, account in config.accounts.items():
         yield from _account(name, account, ask, online)
-    yield from _init(paths, config)
+    yield from _data(paths, config)
 
 
 def _account(name: str, account: AccountConfig, ask: Callable[[str], str], online: bool) -> Iterator[Finding]:
@@ -72,18 +80,35 @@ def _account(name: str, account: AccountConfig, ask: Callable[[str], str], onlin
             server.close()
 
 
-def _init(paths: Paths, config: Config) -> Iterator[Finding]:
-    if not paths.init_file.exists():
-        yield True, f"{paths.init_file} is not there: no hooks, rules or keys of your own"
-        return
+def _data(paths: Paths, config: Config) -> Iterator[Finding]:
+    """Open the store as any process does, look at what waits in it, and load init.py."""
     agent = Agent(config, paths, may_own=False)
-    agent.start()
+    try:
+        agent.start()
+    except AgentError as error:
+        yield False, str(error)
+        return
     try:
         builtin.install(agent.context)
-        problems = userconf.load(agent.context, paths.init_file)
+        yield True, f"{paths.database}: can be read and written"
+        yield from _outbox(agent)
+        yield from _init(agent, paths)
     finally:
         agent.stop()
         api.activate(None)
+
+
+def _outbox(agent: Agent) -> Iterator[Finding]:
+    for item in Outbox(agent.context):
+        if item.state in ("uncertain", "failed"):
+            yield False, f"{item!r}; outbox[...].retry() or cancel() it, with `agent run` or in the console"
+
+
+def _init(agent: Agent, paths: Paths) -> Iterator[Finding]:
+    if not paths.init_file.exists():
+        yield True, f"{paths.init_file} is not there: no hooks, rules or keys of your own"
+        return
+    problems = userconf.load(agent.context, paths.init_file)
     yield from ((False, problem) for problem in problems)
     if not problems:
         rules, hooks = len(agent.context.rules), len(agent.context.hooks.registry)

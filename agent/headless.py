@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import linecache
 import signal
 import sys
@@ -9,42 +10,62 @@ import threading
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import TextIO
 
 from agent import api
 from agent.app import Agent
 from agent.core.supervisor import trimmed
-from agent.errors import AgentError
+from agent.errors import AgentError, CommandError
+from agent.mail.safe import safe, safe_block
 
 # Exit status, as sysexits.h has it: what stays queued may be tried later.
 QUEUED = 75
 _SEND_S = 30.0
 
 
+def read_text(stream: TextIO) -> str:
+    """Read all of standard input: UTF-8, or what the old encodings of Europe make of it."""
+    data = stream.buffer.read() if hasattr(stream, "buffer") else stream.read().encode()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("windows-1252", "replace")
+
+
 def run_code(agent: Agent, source: str, name: str, args: Sequence[str] = ()) -> int:
     """Run Python source with the API in scope, then drain the jobs; return the exit status."""
-    names = api.namespace(agent.context)
-    names.update(__name__="__main__", __file__=name, __builtins__=__builtins__)
-    sys.argv = [name, *args]
+    module = ModuleType("__main__")
+    module.__dict__.update(api.namespace(agent.context), __file__=name, __builtins__=builtins)
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    asked_before = agent.last_job()
+    before = sys.argv, sys.modules["__main__"]
+    sys.argv, sys.modules["__main__"] = [name, *args], module
     try:
-        exec(compile(source, name, "exec"), names)
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        if isinstance(error.code, str):
-            sys.stderr.write(error.code + "\n")
-        return code or drain(agent)
+        status = _execute(source, name, module)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
-    except AgentError as error:
-        sys.stderr.write(f"{trimmed(error)}\n")
+    finally:
+        sys.argv, sys.modules["__main__"] = before
+    # What a program that failed had asked for before is done all the same.
+    left = drain(agent, since=asked_before)
+    return status or left
+
+
+def _execute(source: str, name: str, module: ModuleType) -> int:
+    try:
+        exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            return int(error.code or 0)
+        sys.stderr.write(f"{safe_block(str(error.code))}\n")
         return 1
     except Exception as error:  # the user's program failed: its traceback without our frames
-        sys.stderr.write(f"{trimmed(error)}\n")
+        sys.stdout.flush()
+        sys.stderr.write(f"{safe_block(trimmed(error))}\n")
         return 1
-    return drain(agent)
+    return 0
 
 
 def run_file(agent: Agent, path: Path, args: Sequence[str]) -> int:
@@ -52,17 +73,22 @@ def run_file(agent: Agent, path: Path, args: Sequence[str]) -> int:
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        sys.stderr.write(f"agent: cannot read {path}: {error}\n")
-        return 1
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise CommandError(f"cannot read {path}: {why}") from None
+    # Last, so that a file beside the program cannot stand in for a module of Python's.
+    sys.path.append(str(path.resolve().parent))
     return run_code(agent, source, str(path), args)
 
 
-def drain(agent: Agent, timeout: float | None = None) -> int:
-    """Wait until every job has ended or its account is offline; tell what stays queued."""
+def drain(agent: Agent, timeout: float | None = None, *, since: int = 0) -> int:
+    """Wait until every job has ended or its account is offline; tell what stays queued.
+
+    Only jobs after number `since` count for the exit status: what others left behind is theirs.
+    """
     agent.wait_idle(timeout)
-    left = agent.waiting()
+    left = agent.waiting(since)
     for label in left:
-        sys.stderr.write(f"still queued: {label}\n")
+        sys.stderr.write(f"still queued: {safe(label)}\n")
     return QUEUED if left else 0
 
 
@@ -77,38 +103,50 @@ def run_rules(agent: Agent, *, once: bool, out: TextIO) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, handler)
-    out.write(f"running {len(agent.context.rules)} rules on {len(agent.context.accounts)} accounts\n")
-    out.flush()
-    told = 0
-    while not stop.wait(1.0):
-        messages = list(agent.context.messages)
-        for text in messages[told:]:
-            out.write(text + "\n")
-        out.flush()
-        told = len(messages)
+    handlers = (
+        len(agent.context.rules) + len(agent.context.hooks.registry) + len(agent.context.timers.registry)
+    )
+    verb = "running" if agent.owner else "waiting for the process that owns this data folder, to run"
+    out.write(f"{verb} {handlers} hooks, rules and timers on {len(agent.context.accounts)} accounts\n")
+    told = _Told(agent, out)
+    while not stop.wait(0.5):
+        told.show()
+    told.show()
     return 0
+
+
+class _Told:
+    """Prints what the user is told, each line once."""
+
+    def __init__(self, agent: Agent, out: TextIO) -> None:
+        self._context, self._out, self._shown = agent.context, out, 0
+
+    def show(self) -> None:
+        new, self._shown = self._context.told - self._shown, self._context.told
+        lines = list(self._context.messages)
+        for text in lines[len(lines) - new :] if new else []:
+            self._out.write(safe_block(text) + "\n")
+        self._out.flush()
 
 
 def _rules_once(agent: Agent, out: TextIO) -> int:
     if not agent.owner:
-        sys.stderr.write("agent: another process runs the rules on this data folder already\n")
-        return 1
+        raise CommandError("another process runs the rules on this data folder already")
     bad = 0
     for account in agent.context.accounts.values():
         before = {name: folder.synced for name, folder in account.folders.items()}
         try:
             account.sync().wait()
         except AgentError as error:
-            sys.stderr.write(f"agent: {account.name}: {error}\n")
+            sys.stderr.write(f"agent: {account.name}: {safe(str(error))}\n")
             bad = 1
             continue
         for name, folder in account.folders.items():
             if folder.selectable and before.get(name) is None and folder.count():
-                out.write(f"{account.name}/{name}: {folder.count()} messages taken as base line\n")
+                out.write(f"{safe(str(folder))}: {folder.count()} messages taken as base line\n")
     agent.context.bus.wake()
     status = drain(agent)
-    for text in agent.context.messages:
-        out.write(text + "\n")
+    _Told(agent, out).show()
     return 1 if bad or agent.context.bus.failures else status
 
 
@@ -139,9 +177,13 @@ def send(agent: Agent, args: Namespace, text: str, out: TextIO) -> int:
     for path in args.attach:
         draft.attach(path)
     job = draft.send()
-    out.write(f"queued: {draft.subject}\n")
+    out.write(f"queued: {safe(draft.subject)}\n")
     out.flush()
     agent.serve(lazy=True)
     agent.wait_idle(_SEND_S)
     out.write(f"{job.state}{': ' + job.error if job.error else ''}\n")
+    if job.state == "queued":
+        out.write(
+            "it is sent when the server can be reached: by the console, `agent rules`, or `agent sync`\n"
+        )
     return 0

@@ -17,7 +17,7 @@ def fields(message: Message) -> dict[str, Any]:
     return {
         "id": message.id,
         "message_id": message.message_id,
-        "thread": None,
+        "thread": message.thread_id,
         "account": account.name if account else None,
         "folder": folder.name if folder else None,
         "date": message.date.isoformat(),
@@ -48,7 +48,11 @@ def write_message(message: Message, out: TextIO, *, raw: bool, as_json: bool) ->
     """Print one message."""
     if raw:
         out.flush()
-        out.buffer.write(message.raw)
+        if out.isatty():
+            out.write(safe_block(message.raw.decode("utf-8", "backslashreplace")) + "\n")
+        else:
+            out.buffer.write(message.raw)
+            out.buffer.flush()
         return
     if as_json:
         parts = [{"name": part.name, "type": part.type, "size": part.size} for part in message.attachments]

@@ -14,6 +14,7 @@ from agent.errors import CommandError, NotFound, did_you_mean
 from agent.mail import query
 from agent.mail.address import Address
 from agent.mail.safe import safe
+from agent.net.base import FolderInfo
 from agent.store import folders
 from agent.store.folders import FolderRow
 
@@ -153,7 +154,7 @@ class Account:
         """Tell whether a folder has the role."""
         return any(self.role_of(row) == role for row in self._rows())
 
-    def role_of(self, row: FolderRow) -> str:
+    def role_of(self, row: FolderRow | FolderInfo) -> str:
         """Return the role of a folder: config.yaml's word before the server's."""
         for role, name in self._config.folders.items():
             if name == row.name:

@@ -291,7 +291,8 @@ class Inbound:
     # -- syncing -----------------------------------------------------------------------------
 
     def _list_folders(self) -> None:
-        listed = [(info.name, info.delimiter, info.role, info.selectable) for info in self._wire.folders()]
+        role = self._account.role_of  # config.yaml's word before the server's, in searches too
+        listed = [(info.name, info.delimiter, role(info), info.selectable) for info in self._wire.folders()]
         if not any(name.upper() == "INBOX" for name, *_ in listed):
             # Every account has one (RFC 9051 section 5.1): a list without it proves nothing.
             raise NetworkError(f"{self._account.name}: the server's list of folders lacks INBOX")

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 from agent.core.message import Message
+from agent.core.thread import Threads
 from agent.core.verbs import Verbs
 from agent.mail import query as queries
 from agent.mail.query_keywords import from_keywords
 from agent.mail.query_parse import parse
-from agent.store import search
+from agent.store import folders, search
 
 if TYPE_CHECKING:
     from agent.core.context import Context
@@ -40,12 +41,12 @@ class Messages(Verbs):
     @property
     def unread(self) -> Messages:
         """Those not read."""
-        return self._with(self._node & queries.Is("unread"))
+        return self._narrowed(queries.Is("unread"))
 
     @property
     def flagged(self) -> Messages:
         """The flagged ones."""
-        return self._with(self._node & queries.Is("flagged"))
+        return self._narrowed(queries.Is("flagged"))
 
     def search(self, text: str = "", **keywords: Any) -> Messages:
         """Narrow by the query language, keywords, or both; raises QueryError.
@@ -54,8 +55,12 @@ class Messages(Verbs):
         >>> inbox.search(from_="bob", unread=True, since="7d")
         """
         now = self._context.clock.now()
-        node = parse(text, now) & from_keywords(now, **keywords)
-        return self._with(self._node & node)
+        return self._narrowed(parse(text, now) & from_keywords(now, **keywords))
+
+    @property
+    def threads(self) -> Threads:
+        """The conversations they belong to, the one with the newest message first."""
+        return Threads(self)
 
     def sort(self, order: str) -> Messages:
         """Order by date, received, size, subject or from; a leading `-` turns it round."""
@@ -73,6 +78,9 @@ class Messages(Verbs):
     def freeze(self) -> Messages:
         """Fix the messages: the result no longer changes with the mailbox."""
         return self._with(queries.Ids(tuple(self.ids())))
+
+    def _narrowed(self, node: queries.Node) -> Messages:
+        return self._with(self._node & node)
 
     def _with(self, node: queries.Node) -> Messages:
         return Messages(self._context, node, self._order)
@@ -148,3 +156,50 @@ class Messages(Verbs):
 
     def _title(self) -> str:
         return "Messages"
+
+
+class Everything(Messages):
+    """Every message of every account; without Trash and Junk, unless `in:` names them.
+
+    `id:` finds what it names wherever it lies.
+    """
+
+    def __init__(self, context: Context, asked: queries.Node | None = None, order: str = "-date") -> None:
+        self._asked = asked or queries.All()
+        super().__init__(context, _but_hidden(context, self._asked), order)
+
+    def sort(self, order: str) -> Everything:
+        """Order by date, received, size, subject or from; a leading `-` turns it round."""
+        return Everything(self._context, self._asked, order)
+
+    def _narrowed(self, node: queries.Node) -> Everything:
+        return Everything(self._context, self._asked & node, self._order)
+
+    def _title(self) -> str:
+        return "mail"
+
+
+_HIDDEN = ("trash", "junk")
+
+
+def _but_hidden(context: Context, asked: queries.Node) -> queries.Node:
+    """Leave out the folders that people do not mean, but those a query names."""
+    leaves = list(_leaves(asked))
+    if any(isinstance(leaf, queries.Id) for leaf in leaves):
+        return asked
+    words = {leaf.folder.casefold() for leaf in leaves if isinstance(leaf, queries.In)}
+    named = words | context.read(folders.roles_named, words) if words else words
+    for role in _HIDDEN:
+        if role not in named:
+            asked = asked - queries.In(role)
+    return asked
+
+
+def _leaves(node: queries.Node) -> Iterator[queries.Node]:
+    if isinstance(node, queries.And | queries.Or):
+        for item in node.items:
+            yield from _leaves(item)
+    elif isinstance(node, queries.Not):
+        yield from _leaves(node.item)
+    else:
+        yield node

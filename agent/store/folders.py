@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from agent.store.db import Transaction
@@ -154,3 +154,9 @@ def status(db: Transaction, account: int) -> str:
     """Return what the owner of the wires last said of an account; empty when nobody did."""
     row = db.execute("SELECT value FROM setting WHERE name = ?", (f"status {account}",)).fetchone()
     return str(row[0]) if row else ""
+
+
+def roles_named(db: Transaction, names: Collection[str]) -> set[str]:
+    """Return the roles of folders with the given case-folded names."""
+    rows = db.execute("SELECT name, role FROM folder WHERE role <> ''")
+    return {row["role"] for row in rows if row["name"].casefold() in names}
