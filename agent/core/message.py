@@ -22,7 +22,7 @@ from agent.mail.address import Address, parse_addresses
 from agent.mail.header import AUTOMATIC, BOUNCE, BULK, LIST, Envelope
 from agent.mail.parse import Parsed, Part, parse
 from agent.mail.safe import Safe, fit, safe
-from agent.store import messages, schema, search
+from agent.store import messages, schema, search, threads
 from agent.store.db import Row
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agent.core.context import Context
     from agent.core.draft import Draft
     from agent.core.folder import Folder
+    from agent.core.thread import Thread
 
 
 @lru_cache(maxsize=16)
@@ -233,6 +234,33 @@ class Message(Verbs):
     def snippet(self) -> str:
         """The beginning of what is new in it."""
         return self._text("snippet")
+
+    # -- conversation ------------------------------------------------------------------------
+
+    @property
+    def thread_id(self) -> str:
+        """The name of its thread; `thread:` takes it, too."""
+        return threads.name_of(self._thread())
+
+    @property
+    def thread(self) -> Thread:
+        """The conversation it belongs to, across folders and accounts."""
+        from agent.core.thread import Thread  # which is made of messages
+
+        return Thread.of(self)
+
+    @property
+    def parent(self) -> Message | None:
+        """What it answers, None when that is not here."""
+        return self.thread.parent(self)
+
+    @property
+    def children(self) -> list[Message]:
+        """The answers to it, the oldest first."""
+        return self.thread.children(self)
+
+    def _thread(self) -> int:
+        return self._number("thread")
 
     # -- state -------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ SELECT m.id, m.account, m.folder, m.content, m.flags, m.tags, m.date, m.received
   CASE WHEN m.folder IS m.s_folder THEN m.s_uid END AS uid,
   c.state, c.hash, c.message_id, c.subject, f.text AS from_, t.text AS to_, cc.text AS cc, b.text AS bcc,
   l.text AS list_id, c.sender, c.reply_to, c.return_path, c.in_reply_to, c.refs, c.traits, c.snippet,
-  c.files, c.defects
+  c.files, c.defects, coalesce((SELECT thread FROM family WHERE id = c.family), 0) AS thread
 FROM message m JOIN content c ON c.id = m.content
   LEFT JOIN party f ON f.id = c.from_ LEFT JOIN party t ON t.id = c.to_
   LEFT JOIN party cc ON cc.id = c.cc LEFT JOIN party b ON b.id = c.bcc
