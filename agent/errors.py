@@ -9,7 +9,8 @@ AgentError
 │   ├── AuthError        the server refuses the login; trying again does not help
 │   ├── TLSError         no trustworthy encryption; nothing was sent
 │   └── Refused          the server understood and said no
-├── StoreError           the local store is damaged, locked or too new
+├── StoreError           the local store is full, locked or too new
+│   └── Damaged          its file does not hold together; the next start rebuilds it
 ├── WouldDeadlock        waiting here would stop the thread that has to do the work
 ├── Abandoned            the handler ran past its limit; its calls are no longer served
 └── NoAgentError         the API was used without a running agent
@@ -75,6 +76,10 @@ class Refused(NetworkError):
 
 class StoreError(AgentError):
     """The local store cannot be used."""
+
+
+class Damaged(StoreError):
+    """The file of the store does not hold together."""
 
 
 class WouldDeadlock(AgentError):

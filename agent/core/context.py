@@ -65,5 +65,5 @@ class Context:
         self.store.changed()
 
     def read(self, look: Callable[..., T], *args: object) -> T:
-        """Call a reading function of the store on this thread's connection."""
-        return look(self.store.reader, *args)
+        """Call a reading function of the store on this thread's connection; raises StoreError."""
+        return self.store.look(look, *args)

@@ -6,6 +6,7 @@ of its own. Other threads read on connections of their own and see every commit 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import queue
 import sqlite3
@@ -17,12 +18,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.errors import StoreError
-from agent.store import schema, tags
+from agent.store import care, schema, tags
 from agent.threads import spawn
 
 T = TypeVar("T")
 Transaction = sqlite3.Connection
 Row = sqlite3.Row
+# Without these nothing can be done; they are looked for when the file is opened.
+_NEEDED = ("account", "folder", "party", "content", "raw", "message", "job", "op", "outbox", "claim", "reply",
+           "arrived", "setting")  # fmt: skip
 _BUSY_S = 30.0
 _STOP = 9  # sorts behind all work, so that what was asked for is still written
 
@@ -43,13 +47,17 @@ class Store:
         self._open = False
 
     def start(self) -> None:
-        """Open the file, bring its tables up to date and start the writer; raises StoreError."""
-        try:
-            self._writer = self._connect()
-            schema.migrate(self._writer)
-            self._readable()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}; restore it from a backup or move it away") from error
+        """Open the file, bring its tables up to date and start the writer; raises StoreError, Damaged."""
+        care.before_open(self.path)
+        with contextlib.ExitStack() as opened:
+            try:
+                self._writer = self._connect()
+                opened.callback(self._writer.close)
+                schema.migrate(self._writer)
+                self._readable()
+            except sqlite3.Error as error:
+                raise care.while_opening(self.path, error) from error
+            opened.pop_all()
         self._open = True
         self._thread = spawn("store", self._run)
 
@@ -81,8 +89,15 @@ class Store:
         return future
 
     def read(self, sql: str, parameters: Any = ()) -> list[Any]:
-        """Run one SELECT on this thread's own connection and return all rows."""
-        return self.reader.execute(sql, parameters).fetchall()
+        """Run one SELECT on this thread's own connection and return all rows; raises StoreError."""
+        return self.look(lambda db: db.execute(sql, parameters).fetchall())
+
+    def look(self, look: Callable[..., T], *args: object) -> T:
+        """Call a reading function with this thread's own connection; raises StoreError."""
+        try:
+            return look(self.reader, *args)
+        except sqlite3.Error as error:
+            raise care.failure(self.path, error) from error
 
     @property
     def reader(self) -> sqlite3.Connection:
@@ -151,7 +166,8 @@ class Store:
 
     def _readable(self) -> None:
         """Refuse a damaged file before anything is built on it."""
-        self._writer.execute("SELECT count(*) FROM folder").fetchone()
+        for table in _NEEDED:
+            self._writer.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
 
     def _run(self) -> None:
         while True:
@@ -175,7 +191,7 @@ class Store:
                 raise
             changed = tx.total_changes != before
         except sqlite3.Error as error:
-            future.set_exception(StoreError(f"{self.path}: {error}"))
+            future.set_exception(care.failure(self.path, error))
         except BaseException as error:  # handed to whoever asked; the store thread goes on
             future.set_exception(error)
         else:
