@@ -99,6 +99,9 @@ class Replay:
         if not server.writable:
             raise Refused(f"{row.name} is read-only on the server")
         op = ops[0]
+        if server.kept is not None and (lost := (op["add_flags"] | op["remove_flags"]) & ~server.kept):
+            # Servers answer OK to a STORE of what they do not keep.
+            raise Refused(f"{row.name}: the server keeps no change of {', '.join(flags.words(lost))} there")
         add, remove = messages.split_tags(op["add_tags"]), messages.split_tags(op["remove_tags"])
         if not server.keywords and (add or remove):
             self._write(lambda tx: journal.keep_tags_here(tx, ops))

@@ -67,6 +67,7 @@ class FolderState:
     exists: int
     modseq: int | None = None
     keywords: bool = False  # new keywords may be stored (PERMANENTFLAGS has \*)
+    kept: int | None = None  # the flags that may be stored, bits as in mail.flags
     writable: bool = True
     changes: Changes | None = None  # with QRESYNC: what happened since the given modseq
 

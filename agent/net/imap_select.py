@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from agent.errors import NetworkError, Refused
+from agent.mail import flags
 from agent.net.base import Changes, FlagState, FolderState
 from agent.net.imap_syntax import flag_words, items, number, uid_list
 from agent.net.wire import Response
@@ -28,6 +29,7 @@ class Selecting:
         self.uidnext: int | None = None
         self._modseq: int | None = None
         self._keywords = False
+        self._kept: int | None = None
         self._writable = True
         self._flags: list[FlagState] = []
         self._vanished: list[int] = []
@@ -43,9 +45,9 @@ class Selecting:
             self._note_vanished(response.text)
         elif response.kind == "FETCH":
             found = items(response.parts)
-            uid, flags = number(found.get(b"UID")), found.get(b"FLAGS")
-            if uid is not None and isinstance(flags, list):
-                words = b" ".join(flag for flag in flags if isinstance(flag, bytes))
+            uid, had = number(found.get(b"UID")), found.get(b"FLAGS")
+            if uid is not None and isinstance(had, list):
+                words = b" ".join(flag for flag in had if isinstance(flag, bytes))
                 self._flags.append(FlagState(uid, *flag_words(words), number(found.get(b"MODSEQ"))))
 
     def _note_vanished(self, text: bytes) -> None:
@@ -72,6 +74,7 @@ class Selecting:
             self._modseq = number(value) or None
         elif code == b"PERMANENTFLAGS":
             self._keywords = b"\\*" in value
+            self._kept = flag_words(value.strip(b"()"))[0] | (flags.FORWARDED if self._keywords else 0)
 
     def end(self, text: bytes) -> None:
         """Take the text of the final OK."""
@@ -87,6 +90,7 @@ class Selecting:
             self.exists,
             self._modseq,
             self._keywords,
+            self._kept,
             self._writable,
             self._changes(),
         )

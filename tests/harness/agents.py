@@ -138,8 +138,8 @@ class Agents:
             if child.poll() is None:
                 child.send_signal(signal.SIGKILL)
             child.communicate()
-        for agent in self._running:
-            agent.stop()
+        while self._running:
+            self._running.pop().stop()
 
 
 @pytest.fixture
@@ -208,7 +208,9 @@ def assert_equal(account: Account, dovecot: Dovecot, user: str) -> None:
     """Assert that server and store hold the same, after all that was under way has come to an end."""
 
     def same() -> bool:
-        assert in_store(account) == on_server(dovecot, user)
+        here, there = in_store(account), on_server(dovecot, user)
+        if here != there:
+            raise AssertionError(f"shown: {here}\nserver: {there}")
         return True
 
     eventually(same, timeout_s=20, interval_s=0.1)
