@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-
 from agent.app import Agent
+from agent.core import background
 from tests.harness.agents import Agents, mail, synced
 from tests.harness.conditions import eventually
 from tests.harness.dovecot import Dovecot
@@ -73,3 +73,12 @@ def test_bodies_survive_a_restart_in_the_middle(make_agent: Agents, dovecot: Dov
     inbox = again.context.accounts["work"].inbox
     assert inbox.count() == 40
     assert all(message.fetched for message in inbox)
+
+
+def test_a_fetch_asks_for_about_a_second_of_octets(make_agent: Agents, user: str) -> None:
+    agent = make_agent(user, serve=False)
+    least, most = background._OCTETS
+    work = background.Background(agent.context.store, agent.clock, None, agent.context.accounts["work"])  # type: ignore[arg-type]
+    for octets, seconds, wanted in ((1000, 1.0, least), (250_000, 1.0, 250_000), (10**9, 1.0, most)):
+        work._learn_rate(octets, seconds)
+        assert work._octets == wanted
