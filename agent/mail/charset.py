@@ -63,8 +63,9 @@ _LEAST_CONFIDENCE = 0.3
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CP1252 = "".join(bytes([n]).decode("cp1252", "ignore") or chr(n) for n in range(256))
+_WIDE = ("utf-16", "utf-32", "utf_16", "utf_32")
 # Codecs in which octets below 128 need not be ASCII.
-_NOT_ASCII = ("utf-16", "utf-32", "utf_16", "utf_32", "utf-7", "hz", "iso2022")
+_NOT_ASCII = (*_WIDE, "utf-7", "hz", "iso2022")
 _BROKEN_LINE = str.maketrans("\0\r\n", "\ufffd" * 3)
 
 # A stray ? inside a word is common enough to allow a few; their number is bounded to stay linear.
@@ -81,6 +82,10 @@ def decode_bytes(data: bytes, charset: str | None, *, may_guess: bool = True) ->
     A guess costs 0.3 ms: `may_guess=False` where a sender could ask for thousands.
     """
     codec = codec_of(charset)
+    if b"\x1b$" in data and codec in (None, "ascii"):
+        codec = "iso2022_jp_ext"  # seven-bit Japanese that nobody declared
+    elif codec is not None and codec.startswith(_WIDE) and b"\0" not in data:
+        codec = None  # text of one octet per character, whatever the label says
     if data.isascii() and (codec is None or not codec.startswith(_NOT_ASCII)):
         return data.decode("ascii")
     if codec is None or codec == "ascii":

@@ -40,6 +40,11 @@ def test_text_without_a_label_is_guessed() -> None:
     assert decode_bytes("Привет, как дела? Сегодня идём гулять".encode("koi8-r"), None).startswith("Привет")
 
 
+def test_seven_bit_japanese_is_known_by_its_escapes() -> None:
+    assert decode_bytes("日本語です".encode("iso-2022-jp"), None) == "日本語です"
+    assert decode_bytes("日本語です".encode("iso-2022-jp"), "us-ascii") == "日本語です"
+
+
 def test_one_bad_octet_is_damage_and_not_another_charset() -> None:
     text = "Übrigens: " + "größere Mengen an Text " * 20
     assert decode_bytes(text.encode() + b"\xff", "utf-8") == text + "\ufffd"
