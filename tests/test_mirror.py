@@ -28,8 +28,11 @@ def named_by_tests(folder: Path) -> set[str]:
     for path in folder.glob("*.py"):
         source = path.read_text()
         words.update(re.findall(r"\bagent(?:\.\w+)+", source))
-        for package, names in re.findall(r"from (agent[\w.]*) import \(?([\w\s,]+)", source):
-            words.update(f"{package}.{name}" for name in re.findall(r"\w+", names))
+        # Blanks only: a line break would take the next import for more names.
+        for package, names, more in re.findall(
+            r"from (agent[\w.]*) import (?:\(([\w\s,]+)\)|([\w ,]+))", source
+        ):
+            words.update(f"{package}.{name}" for name in re.findall(r"\w+", names + more))
     return words
 
 
