@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import queue
 import sqlite3
 import threading
@@ -49,6 +50,8 @@ class Store:
     def start(self) -> None:
         """Open the file, bring its tables up to date and start the writer; raises StoreError, Damaged."""
         care.before_open(self.path)
+        # Private from the start, and so are its -wal and -shm, which take over its mode.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with contextlib.ExitStack() as opened:
             try:
                 self._writer = self._connect()
