@@ -11,9 +11,8 @@ import hashlib
 import re
 import struct
 import unicodedata
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -161,15 +160,12 @@ def number_of(text: str) -> int:
     return numbers_of([text])[0]
 
 
-@lru_cache(maxsize=4096)
-def _number_of_base(subject: str) -> int:
-    base, _ = base_subject(subject)
-    return number_of(base) if base else NO_SUBJECT
-
-
-def lead_of(entry: Entry, ancestors: Sequence[str]) -> Lead:
-    """Return the claim of a message to be the beginning of its family; the smallest wins."""
-    return (len(ancestors) > 0, entry.date, _number_of_base(entry.subject))
+def subject_numbers(subjects: Iterable[str]) -> dict[str, int]:
+    """Return the number of the base subject of each subject."""
+    bases = {subject: base_subject(subject)[0] for subject in set(subjects)}
+    distinct = set(bases.values())
+    numbers = dict(zip(distinct, numbers_of(distinct), strict=True)) | {"": NO_SUBJECT}
+    return {subject: numbers[base] for subject, base in bases.items()}
 
 
 def partition(entries: Sequence[Entry]) -> list[int]:
@@ -181,9 +177,10 @@ def partition(entries: Sequence[Entry]) -> list[int]:
     """
     sets, known = Sets(), dict[str, int]()
     families = [_family(entry, sets, known) for entry in entries]
+    subjects = subject_numbers(entry.subject for entry in entries)
     leads: dict[int, Lead] = {}
     for number, entry in zip(families, entries, strict=True):
-        root, lead = sets.find(number), lead_of(entry, entry.ancestors)
+        root, lead = sets.find(number), (len(entry.ancestors) > 0, entry.date, subjects[entry.subject])
         leads[root] = min(leads.get(root, lead), lead)
     keys: dict[int, int] = {}
     found = []

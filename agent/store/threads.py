@@ -13,9 +13,9 @@ import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from agent.mail.conversation import NO_SUBJECT, Entry, Lead, lead_of, number_of, numbers_of
+from agent.mail.conversation import NO_SUBJECT, Entry, Lead, number_of, numbers_of, subject_numbers
 
-_CHUNK = 5_000
+_CHUNK = 20_000
 _NAME = re.compile(r"t[0-9a-f]{1,16}")
 
 TABLES = """
@@ -60,11 +60,13 @@ def join(tx: sqlite3.Connection, entries: Sequence[Entry]) -> list[int]:
     names = {entry.own for entry in entries}.union(*ancestors)
     names.discard("")
     keys = dict(zip(names, numbers_of(names), strict=True))
+    subjects = subject_numbers(entry.subject for entry in entries)
     growth = _Growth(tx, keys.values())
     found = []
     for entry, above in zip(entries, ancestors, strict=True):
         mentioned = [entry.own, *above] if entry.own else above
-        found.append(growth.add([keys[name] for name in mentioned], lead_of(entry, above)))
+        lead = (len(above) > 0, entry.date, subjects[entry.subject])
+        found.append(growth.add([keys[name] for name in mentioned], lead))
     growth.write(tx)
     return [growth.find(family) for family in found]
 
@@ -199,13 +201,3 @@ def named(value: str) -> tuple[str, int]:
     if _NAME.fullmatch(value) and (number := int(value[1:], 16)) < 1 << 63:
         return "SELECT ?", number
     return _OF_ID, number_of(value.strip("<>"))
-
-
-def rows(db: sqlite3.Connection, thread: int) -> list[sqlite3.Row]:
-    """Return what is shown of a thread, the oldest first: id, content, size, and what Entry wants."""
-    return db.execute(
-        "SELECT m.id, m.account, m.folder, m.content, m.size, m.date, c.message_id, c.refs, c.in_reply_to,"
-        " c.subject FROM family f JOIN content c ON c.family = f.id JOIN message m ON m.content = c.id"
-        " WHERE f.thread = ? AND m.folder IS NOT NULL ORDER BY m.date, m.id",
-        (thread,),
-    ).fetchall()
