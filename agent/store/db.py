@@ -50,8 +50,7 @@ class Store:
     def start(self) -> None:
         """Open the file, bring its tables up to date and start the writer; raises StoreError, Damaged."""
         care.before_open(self.path)
-        # Private from the start, and so are its -wal and -shm, which take over its mode.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._make_private()
         with contextlib.ExitStack() as opened:
             try:
                 self._writer = self._connect()
@@ -166,6 +165,13 @@ class Store:
             connection.execute(f"PRAGMA {pragma}")
         tags.register(connection)
         return connection
+
+    def _make_private(self) -> None:
+        """Make the file readable by nobody else; its -wal and -shm take over the mode."""
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}; the store must be writable") from error
 
     def _readable(self) -> None:
         """Refuse a damaged file before anything is built on it."""
