@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from agent.mail.conversation import Entry
 from agent.mail.header import Envelope
@@ -16,6 +17,7 @@ from agent.mail.parse import parse
 from agent.mail.words import split_cjk
 from agent.store import schema, threads
 from agent.store.db import Transaction
+from agent.store.numbers import Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Incoming:
         object.__setattr__(self, "date", date)
 
 
+_Text = tuple[int, str, str, str, str]  # content, subject, people, body, attachment names
+
 _ENVELOPE = (
     "message_id, subject, from_, to_, cc, bcc, list_id, sender, reply_to, return_path, in_reply_to, refs"
 ).split(", ")
@@ -71,7 +75,7 @@ def next_id(tx: Transaction, table: str) -> int:
 
 def add(tx: Transaction, items: Sequence[Incoming]) -> list[int]:
     """Return the content row of each message, adding those that are not known yet."""
-    first = number = next_id(tx, "content")
+    numbers = Numbers(tx)
     ids: list[int] = []
     fresh: list[tuple[int, Incoming]] = []
     made: dict[str, int] = {}
@@ -79,13 +83,12 @@ def add(tx: Transaction, items: Sequence[Incoming]) -> list[int]:
         key = item.body.hash if item.body is not None and item.body.whole else ""
         known = made.get(key) or (_by_hash(tx, key) if key else None)
         if known is None:
-            known = number
-            number += 1
+            known = numbers.take(item.date)
             fresh.append((known, item))
             if key:
                 made[key] = known
         ids.append(known)
-    if number > first:
+    if fresh:
         _insert(tx, fresh)
     return ids
 
@@ -104,7 +107,7 @@ def _insert(tx: Transaction, fresh: Sequence[tuple[int, Incoming]]) -> None:
     if bytes_:
         tx.executemany("INSERT INTO raw (content, bytes) VALUES (?, ?)", bytes_)
     # What is only listed is indexed later, by index_some: the index would cost more than the listing.
-    tx.executemany(_INDEX, [_text(n, item.envelope, item.body) for n, item in fresh if item.body is not None])
+    _index(tx, [_text(n, item.envelope, item.body) for n, item in fresh if item.body is not None])
 
 
 def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> None:
@@ -113,6 +116,7 @@ def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> 
     What is here already is left alone; content that turns out to be known is shared.
     """
     parties: dict[str, int | None] = {"": None}
+    texts: list[_Text] = []
     for message, envelope, body in items:
         row = tx.execute(
             "SELECT c.id, c.state, c.indexed, c.family, c.message_id, c.refs, c.in_reply_to, c.subject, m.date"
@@ -133,7 +137,8 @@ def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> 
         family = _family(tx, row, envelope)
         tx.execute(_UPDATE, (*_envelope(tx, envelope, parties), *_body(envelope, body), family, content))
         tx.execute("INSERT OR REPLACE INTO raw (content, bytes) VALUES (?, ?)", (content, body.raw))
-        tx.execute(_INDEX, _text(content, envelope, body))
+        texts.append(_text(content, envelope, body))
+    _index(tx, texts)
 
 
 def _entry(envelope: Envelope, date: int) -> Entry:
@@ -200,7 +205,7 @@ SELECT c.id, c.subject, f.text AS from_, t.text AS to_, cc.text AS cc, b.text AS
 def index_some(tx: Transaction, limit: int) -> int:
     """Put some contents that are not indexed yet into the text index; return how many."""
     rows = tx.execute(_LISTED + "WHERE c.indexed = 0 ORDER BY c.id DESC LIMIT ?", (limit,)).fetchall()
-    tx.executemany(_INDEX, [_text_of_row(row) for row in rows])
+    _index(tx, [_text_of_row(row) for row in rows])
     tx.executemany("UPDATE content SET indexed = 1 WHERE id = ?", [(row["id"],) for row in rows])
     return len(rows)
 
@@ -210,13 +215,18 @@ def unindexed(db: Transaction) -> int:
     return int(db.execute("SELECT count(*) FROM content WHERE indexed = 0").fetchone()[0])
 
 
-def _text(content: int, envelope: Envelope, body: Body | None) -> tuple[int, str, str, str, str]:
+def _index(tx: Transaction, texts: Sequence[_Text]) -> None:
+    # In the order of their numbers: otherwise FTS5 writes a segment of its own for each.
+    tx.executemany(_INDEX, sorted(texts, key=itemgetter(0)))
+
+
+def _text(content: int, envelope: Envelope, body: Body | None) -> _Text:
     people = "\n".join(filter(None, (envelope.from_, envelope.to, envelope.cc, envelope.bcc)))
     text, files = (body.text, " ".join(body.files)) if body is not None else ("", "")
     return (content, split_cjk(envelope.subject), split_cjk(people), split_cjk(text), split_cjk(files))
 
 
-def _text_of_row(row: sqlite3.Row) -> tuple[int, str, str, str, str]:
+def _text_of_row(row: sqlite3.Row) -> _Text:
     """Return what _text returned for a content, from what is stored of it."""
     text = files = ""
     if row["bytes"] is not None:

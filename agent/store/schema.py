@@ -49,7 +49,7 @@ CREATE TABLE party (                    -- who stands in From, To, Cc, Bcc, List
   folded TEXT NOT NULL
 );
 CREATE TABLE content (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused: the text index may keep ghosts
+  id INTEGER PRIMARY KEY,               -- in the order of dates: see numbers.py
   hash TEXT UNIQUE,                     -- SHA-256 of the bytes, once they are here
   state INTEGER NOT NULL DEFAULT 0,     -- 0 listed, 1 partial (too large to fetch unasked), 2 whole
   indexed INTEGER NOT NULL DEFAULT 0,   -- stands in the text index; a first listing is indexed afterwards
@@ -72,6 +72,7 @@ CREATE TABLE content (
 );
 CREATE INDEX content_message_id ON content (message_id);
 CREATE INDEX content_unindexed ON content (id) WHERE indexed = 0;
+CREATE INDEX content_traits ON content (traits) WHERE traits <> 0;
 CREATE INDEX content_from ON content (from_);
 CREATE INDEX content_to ON content (to_);
 CREATE INDEX content_cc ON content (cc) WHERE cc IS NOT NULL;
@@ -101,10 +102,12 @@ CREATE TABLE message (
   gone REAL,                             -- since when the server does not have it any more
   UNIQUE (s_folder, s_uid)
 );
-CREATE INDEX message_list ON message (folder, date, id) WHERE folder IS NOT NULL;
-CREATE INDEX message_all ON message (date, id) WHERE folder IS NOT NULL;
+CREATE INDEX message_list ON message (folder, date, id, content) WHERE folder IS NOT NULL;
+CREATE INDEX message_all ON message (date, id, content) WHERE folder IS NOT NULL;
 CREATE INDEX message_unread ON message (folder, date, id) WHERE folder IS NOT NULL AND flags & 1 = 0;
-CREATE INDEX message_tagged ON message (tags) WHERE tags <> '';
+CREATE INDEX message_marked ON message (date, id, flags) WHERE folder IS NOT NULL AND flags & 62 <> 0;
+CREATE INDEX message_tagged ON message (tags, date, id) WHERE folder IS NOT NULL AND tags <> '';
+CREATE INDEX message_size ON message (size) WHERE folder IS NOT NULL;
 CREATE INDEX message_content ON message (content);
 CREATE INDEX message_due ON message (arrival) WHERE arrival = 1;
 CREATE INDEX message_gone ON message (gone) WHERE gone IS NOT NULL;
@@ -151,6 +154,7 @@ CREATE TABLE op (                        -- one change to one message; kept as t
 );
 CREATE INDEX op_open ON op (account, id) WHERE state IN ('pending', 'sent', 'unmapped');
 CREATE INDEX op_message ON op (message) WHERE state IN ('pending', 'sent', 'unmapped');
+CREATE INDEX op_original ON op (original) WHERE state IN ('pending', 'sent', 'unmapped');
 CREATE INDEX op_job ON op (job);
 CREATE TABLE outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -196,7 +200,18 @@ CREATE INDEX reply_at ON reply (account, at);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, threads.TABLES)
+_UNDO = """
+-- op.undone: the job that took this change back
+ALTER TABLE op ADD COLUMN undone INTEGER;
+DROP INDEX op_job;
+CREATE INDEX op_job ON op (job, state);
+DROP INDEX op_message;
+CREATE INDEX op_message ON op (message);
+CREATE INDEX op_after ON op (after) WHERE after IS NOT NULL;
+CREATE INDEX job_undone ON job (undone) WHERE undone IS NOT NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, threads.TABLES, _UNDO)
 # What fills new tables from old rows: migration number -> function, in the same transaction.
 _FILLS: dict[int, Callable[[sqlite3.Connection], None]] = {2: threads.rebuild}
 
@@ -206,7 +221,8 @@ def migrate(db: sqlite3.Connection) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise StoreError(
-            f"the store has version {version}, this program knows {len(MIGRATIONS)}; install a newer agent"
+            f"the store was written by a newer agent (version {version}, this one knows {len(MIGRATIONS)});"
+            " install that agent, or set AGENT_DATA to another folder"
         )
     for number in range(version, len(MIGRATIONS)):
         db.execute("BEGIN IMMEDIATE")
