@@ -16,6 +16,7 @@ from collections.abc import Callable
 from agent.clock import Clock, SystemClock
 from agent.config.paths import Paths
 from agent.config.schema import Config
+from agent.core import opening
 from agent.core.account import Account, Accounts
 from agent.core.bus import Bus
 from agent.core.commands import Commands
@@ -29,7 +30,7 @@ from agent.core.outbound import Outbound
 from agent.core.rules import Rules
 from agent.core.timers import Timers
 from agent.net import connect
-from agent.store import folders, journal
+from agent.store import accounts, folders, journal
 from agent.store.db import Store
 
 _log = logging.getLogger("agent.app")
@@ -86,7 +87,9 @@ class Agent:
         Raises ConfigError or StoreError.
         """
         self.paths.ensure()
-        self.context.store.start()
+        told = opening.open_store(self.context.store, self.paths.lock_file, self.clock)
+        if told:
+            self.context.tell(told)
         self._add_accounts()
         self._link = Link(
             self.context.store, self.paths.lock_file, self.paths.socket, may_own=self._may_own,
@@ -129,6 +132,11 @@ class Agent:
         for name, config in self.config.accounts.items():
             number = self.context.commit(lambda tx, name=name: folders.ensure_account(tx, name))  # type: ignore[misc]
             self.context.accounts.add(Account(self.context, number, config, name))
+        for name in self.context.read(folders.accounts):
+            if name not in self.config.accounts:
+                found = self.context.read(accounts.census, name)
+                if found is not None and accounts.holds_something(found):
+                    self.context.tell(opening.left_behind(found))
 
     def _became_owner(self) -> None:
         # On the link thread after a takeover, else on the caller's of serve; whoever comes first does it.
@@ -206,7 +214,9 @@ class Agent:
         """Return what stays queued of the jobs after number `since`, and mail on its way among them."""
         found = journal.open_jobs(self.context.store.reader)
         jobs = [str(job["label"]) for job in found if job["kind"] != "send" and job["id"] > since]
-        sql = "SELECT subject, state FROM outbox WHERE state NOT IN ('sent', 'cancelled', 'failed') AND job > ?"
+        sql = (
+            "SELECT subject, state FROM outbox WHERE state NOT IN ('sent', 'cancelled', 'failed') AND job > ?"
+        )
         rows = self.context.store.read(sql, (since,))
         return jobs + [f"mail {row['subject']!r}: {row['state']}" for row in rows]
 

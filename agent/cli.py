@@ -113,6 +113,10 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("--force", action="store_true", help="overwrite what is there")
     doctor = add("doctor", _doctor, "say what is wrong with the configuration, secrets, login and init.py")
     doctor.add_argument("--offline", action="store_true", help="do not log in anywhere")
+    doctor.add_argument("--reindex", action="store_true", help="make the index of words anew, nothing else")
+    backup = add("backup", _backup, "copy the store, with all that no server has, into a new file")
+    backup.add_argument("file", type=Path, metavar="FILE", help="a file that is not there yet")
+    _add_account(add("account", _account_list, "list the accounts and what waits in them"))
     return top
 
 
@@ -133,6 +137,17 @@ def _add_send(send: argparse.ArgumentParser) -> None:
     send.add_argument(
         "--attach", action="append", default=[], type=Path, metavar="FILE", help="attach a file"
     )
+
+
+def _add_account(account: argparse.ArgumentParser) -> None:
+    actions = account.add_subparsers(metavar="ACTION", title="actions")
+    actions.add_parser("list", help="list the accounts and what waits in them").set_defaults(
+        run=_account_list
+    )
+    rename = actions.add_parser("rename", help="let the mail of an account go on under another name")
+    rename.add_argument("old", metavar="OLD", help="the name it had in config.yaml")
+    rename.add_argument("new", metavar="NEW", help="the name it has there now")
+    rename.set_defaults(run=_account_rename)
 
 
 def _add_transfer(bring: argparse.ArgumentParser, take: argparse.ArgumentParser) -> None:
@@ -173,6 +188,9 @@ def _agent(args: argparse.Namespace, *, automation: bool = False, may_own: bool 
     agent = Agent(config, paths, ask=_ask, may_own=may_own, automation=automation)
     paths.ensure()
     with log_to(paths.log_file), _started(agent):
+        # What the start had to tell: a store that was rebuilt, mail of accounts that are not configured.
+        for text in agent.context.messages:
+            sys.stderr.write(f"agent: {text}\n")
         yield agent
 
 
@@ -379,10 +397,40 @@ def _init(args: argparse.Namespace) -> int:
     return 0
 
 
+def _backup(args: argparse.Namespace) -> int:
+    from agent.clock import SystemClock
+    from agent.config.paths import Paths
+    from agent.upkeep import run_backup
+
+    if not args.demo:
+        # Without the configuration: a backup is wanted most when something else is wrong.
+        return run_backup(Paths.from_environment().database, args.file, SystemClock(), sys.stdout)
+    with _agent(args) as agent:
+        return run_backup(agent.paths.database, args.file, agent.clock, sys.stdout)
+
+
+def _account_list(args: argparse.Namespace) -> int:
+    from agent.upkeep import list_accounts
+
+    with _agent(args, may_own=args.demo) as agent:
+        return list_accounts(agent, sys.stdout)
+
+
+def _account_rename(args: argparse.Namespace) -> int:
+    from agent.upkeep import rename_account
+
+    with _agent(args, may_own=False) as agent:
+        return rename_account(agent, args.old, args.new, sys.stdout)
+
+
 def _doctor(args: argparse.Namespace) -> int:
     from agent.config.paths import Paths
     from agent.doctor import examine
+    from agent.upkeep import run_reindex
 
+    if args.reindex:
+        with _agent(args) as agent:
+            return run_reindex(agent, sys.stdout)
     with contextlib.ExitStack() as stack:
         paths, config = Paths.from_environment(), None
         if args.demo:

@@ -49,9 +49,11 @@ LAYERS = {
     "starter": VALUES | {"config"},
     "doctor": FRONT | {"progress"},
     "progress": VALUES | {"core", "store"},
+    "upkeep": FRONT | {"progress"},
     "transfer": FRONT | {"archive", "headless", "progress"},
     "headless": FRONT | {"output", "progress"},
-    "cli": FRONT | {"console", "repl", "headless", "demo", "doctor", "logs", "output", "starter", "transfer"},
+    "cli": FRONT
+    | {"console", "repl", "headless", "demo", "doctor", "logs", "output", "starter", "transfer", "upkeep"},
 }
 
 # Libraries that only some parts may import; an empty set is nobody.

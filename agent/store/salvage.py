@@ -1,0 +1,250 @@
+"""Rebuild a damaged store: what can be read and proves to be right goes into a new file.
+
+Proof is the hash of a message's bytes, and that tables and their indexes agree. What servers have
+and cannot be proved is left out: the next sync lists it again. The damaged file is kept beside.
+Runs before the store is opened, on the thread that starts the agent, under the lock of the wires.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.errors import StoreError
+from agent.store import salvage_mail, schema
+from agent.store.salvage_rows import Table, rows
+
+Make = salvage_mail.Make
+_HEADER = 100
+_UNSENT = ("queued", "connecting", "data-sent")
+_DOUBT = "the store was damaged, so it may have been sent; look for it in Sent, then retry() or cancel() it"
+_SUFFIXES = ("", "-wal", "-shm", "-journal")
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """What a rebuild saved, and where the damaged file is kept."""
+
+    kept: Path
+    counts: dict[str, int] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        words = {"message": "messages", "outbox": "mails of the outbox", "op": "changes", "claim": "claims of rules",
+                 "reply": "notes of who was answered"}  # fmt: skip
+        saved = ", ".join(f"{self.counts.get(name, 0)} {word}" for name, word in words.items())
+        lost = f"; parts of {', '.join(self.unread)} could not be read" if self.unread else ""
+        return f"saved {saved}{lost}; the rest comes from the servers again; the damaged file is kept as {self.kept}"
+
+
+def rebuild(path: Path, lock: Path, make: Make, stamp: str) -> Salvaged:
+    """Put a new store in the place of a damaged one; `make` parses bytes, `stamp` names the damaged file.
+
+    Raises StoreError when another process works on the store, or when there is no room.
+    """
+    kept = path.with_name(f"{path.name}.damaged-{stamp}")
+    with alone(lock, path):
+        fresh = path.with_name(path.name + ".rebuilding")
+        _remove(fresh)
+        result = Salvaged(kept)
+        try:
+            with contextlib.closing(_new(fresh)) as new, _old(path) as old:
+                _fill(old, new, make, result)
+            _sync(fresh)
+        except (sqlite3.Error, OSError) as error:
+            _remove(fresh)
+            raise StoreError(
+                f"{path} is damaged and cannot be rebuilt: {error}; make room, then start again"
+            ) from error
+        os.replace(fresh, _ready(path))
+        _swap(path, kept)
+    return result
+
+
+@contextlib.contextmanager
+def alone(lock: Path, path: Path) -> Iterator[None]:
+    """Hold the lock of the wires; raises StoreError when another process does."""
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise StoreError(
+            f"{path} is damaged and another agent works on it; end that one, then start again"
+        ) from None
+    finally:
+        os.close(handle)
+
+
+def finish(path: Path, stamp: str) -> None:
+    """Complete a rebuild that was cut off when the new file was ready but not in its place."""
+    if _ready(path).exists():
+        _swap(path, path.with_name(f"{path.name}.damaged-{stamp}"))
+
+
+def _ready(path: Path) -> Path:
+    return path.with_name(path.name + ".rebuilt")
+
+
+def _swap(path: Path, kept: Path) -> None:
+    # The log first: beside the new file it would be taken for the new file's.
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path.with_name(path.name + suffix), kept.with_name(kept.name + suffix))
+    os.replace(_ready(path), path)
+    path.with_name(path.name + ".suspect").unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _remove(path: Path) -> None:
+    for suffix in _SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# -- the two files ---------------------------------------------------------------------------
+
+
+def _new(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    db = _connect(path)
+    db.execute("PRAGMA journal_mode = OFF")  # nobody needs it before it is complete
+    db.execute("PRAGMA synchronous = OFF")
+    schema.migrate(db)
+    return db
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    db.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    salvage_mail.prepare(db)
+    return db
+
+
+@contextlib.contextmanager
+def _old(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """Open a copy of the damaged file, so that it stays as it was found; None when nothing helps."""
+    copy = path.with_name(path.name + ".salvaging")
+    _remove(copy)
+    try:
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
+                copy.with_name(copy.name + suffix).chmod(0o600)
+        db = _readable(copy)
+        if db is None:
+            _mend_header(copy)
+            db = _readable(copy)
+        if db is None:
+            # Perhaps it is the log that misleads.
+            copy.with_name(copy.name + "-wal").unlink(missing_ok=True)
+            db = _readable(copy)
+        try:
+            yield db
+        finally:
+            if db is not None:
+                db.close()
+    finally:
+        _remove(copy)
+
+
+def _readable(path: Path) -> sqlite3.Connection | None:
+    db = _connect(path)
+    try:
+        db.execute("PRAGMA query_only = ON")
+        db.execute("PRAGMA cell_size_check = ON")
+        db.execute("SELECT name FROM sqlite_schema").fetchall()
+    except sqlite3.Error:
+        db.close()
+        return None
+    return db
+
+
+def _mend_header(path: Path) -> None:
+    """Write the first octets as a store of ours has them."""
+    model = path.with_name(path.name + ".model")
+    _remove(model)
+    try:
+        with contextlib.closing(_new(model)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+        header = bytearray(model.read_bytes()[:_HEADER])
+    finally:
+        _remove(model)
+    page = int.from_bytes(header[16:18], "big")
+    header[28:32] = (path.stat().st_size // page).to_bytes(4, "big")
+    with path.open("r+b") as file:
+        file.write(header)
+
+
+# -- from one to the other -------------------------------------------------------------------
+
+
+def _fill(old: sqlite3.Connection | None, new: sqlite3.Connection, make: Make, result: Salvaged) -> None:
+    if old is None:
+        result.unread.append("everything")
+        return
+    new.execute("BEGIN")
+    for name in ("account", "folder", "setting", "claim", "reply", "arrived", "job", "outbox"):
+        _copy(old, new, name, result)
+    _complete_accounts(new)
+    new.execute(
+        f"UPDATE outbox SET state = 'uncertain', error = ? WHERE state IN ({','.join('?' * len(_UNSENT))})",
+        (_DOUBT, *_UNSENT),
+    )
+    new.execute("COMMIT")
+    kept = salvage_mail.messages(old, new, make, result.unread)
+    new.execute("BEGIN")
+    result.counts["message"] = len(kept)
+    result.counts["op"] = salvage_mail.operations(old, new, kept, result.unread)
+    salvage_mail.list_again(new)
+    _never_reuse_numbers(old, new)
+    new.execute("COMMIT")
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, name: str, result: Salvaged) -> None:
+    table = Table.of(old, new, name)
+    if table is None:
+        result.unread.append(name)
+        return
+    count = 0
+    for row in rows(old, table, result.unread):
+        count += table.insert(new, row)
+    result.counts[name] = count
+
+
+def _complete_accounts(new: sqlite3.Connection) -> None:
+    """Give accounts that could not be read a name, so that what belongs to them can be found."""
+    sql = "SELECT account FROM folder UNION SELECT account FROM outbox UNION SELECT account FROM claim"
+    known = {row[0] for row in new.execute("SELECT id FROM account")}
+    for (account,) in new.execute(sql).fetchall():
+        if account not in known:
+            new.execute("INSERT INTO account (id, name) VALUES (?, ?)", (account, f"lost-{account}"))
+
+
+def _never_reuse_numbers(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    try:
+        known: dict[str, Any] = dict(old.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+    except sqlite3.Error:
+        known = {}
+    for (name,) in new.execute("SELECT name FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%'").fetchall():
+        top = new.execute(f"SELECT coalesce(max(id), 0) FROM {name}").fetchone()[0]
+        said = known.get(name)
+        # What was given out after the last row that could be read may be more than that row's number.
+        free = max(top, said if isinstance(said, int) and said < top + (1 << 32) else 0)
+        new.execute("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
+        new.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, free))
