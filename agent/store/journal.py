@@ -128,48 +128,22 @@ def change_flags(
     add_tags: str = "",
     remove_tags: str = "",
 ) -> int:
-    """Add and remove flags and tags where that changes anything; return on how many messages."""
+    """Add and remove flags and tags where that changes anything; return on how many messages.
+
+    An operation says what it really changes: that is its inverse too.
+    """
     _select(tx, ids)
-    if not add_tags and not remove_tags:
-        cursor = tx.execute(
-            "INSERT INTO op (job, account, message, kind, add_flags, remove_flags)"
-            " SELECT ?1, account, id, 'flags', ?2 & ~flags, ?3 & flags FROM message"
-            " WHERE id IN (SELECT id FROM chosen) AND folder IS NOT NULL AND (?2 & ~flags OR ?3 & flags)",
-            (job, add, remove),
-        )
-        tx.execute(
-            "UPDATE message SET flags = flags & ~?3 | ?2 WHERE id IN (SELECT message FROM op WHERE job = ?1)",
-            (job, add, remove),
-        )
-        return cursor.rowcount
-    return _change_tags(tx, job, ids, add, remove, add_tags, remove_tags)
-
-
-def _change_tags(
-    tx: Transaction, job: int, ids: Sequence[int], add: int, remove: int, add_tags: str, remove_tags: str
-) -> int:
-    changed, plus, minus = [], messages.split_tags(add_tags), messages.split_tags(remove_tags)
-    for message in ids:
-        row = tx.execute(
-            "SELECT account, folder, flags, tags FROM message WHERE id = ?", (message,)
-        ).fetchone()
-        if row is None or row["folder"] is None:
-            continue
-        has = messages.split_tags(row["tags"])
-        new, old = plus - has, minus & has
-        if not (new or old or add & ~row["flags"] or remove & row["flags"]):
-            continue
-        tx.execute(
-            "INSERT INTO op (job, account, message, kind, add_flags, remove_flags, add_tags, remove_tags)"
-            " VALUES (?, ?, ?, 'flags', ?, ?, ?, ?)",
-            (
-                job, row["account"], message, add & ~row["flags"], remove & row["flags"],
-                messages.join_tags(new), messages.join_tags(old),
-            ),
-        )  # fmt: skip
-        changed.append(message)
-    state.refresh(tx, changed)
-    return len(changed)
+    cursor = tx.execute(
+        "INSERT INTO op (job, account, message, kind, add_flags, remove_flags, add_tags, remove_tags)"
+        " SELECT ?1, account, id, 'flags', ?2 & ~flags, ?3 & flags,"
+        " CASE ?4 WHEN '' THEN '' ELSE other_tags(?4, tags) END,"
+        " CASE ?5 WHEN '' THEN '' ELSE common_tags(?5, tags) END FROM message"
+        " WHERE id IN (SELECT id FROM chosen) AND folder IS NOT NULL AND (?2 & ~flags OR ?3 & flags"
+        " OR (?4 <> '' AND other_tags(?4, tags) <> '') OR (?5 <> '' AND common_tags(?5, tags) <> ''))",
+        (job, add, remove, add_tags, remove_tags),
+    )
+    show(tx, job)
+    return cursor.rowcount
 
 
 def move(tx: Transaction, job: int, ids: Sequence[int], target: int) -> int:
@@ -181,26 +155,44 @@ def move(tx: Transaction, job: int, ids: Sequence[int], target: int) -> int:
         " WHERE m.id IN (SELECT id FROM chosen) AND m.folder <> ?2 AND m.account = f.account",
         (job, target),
     )
-    tx.execute(
-        "UPDATE message SET folder = ? WHERE id IN (SELECT message FROM op WHERE job = ?)", (target, job)
-    )
+    show(tx, job)
     return cursor.rowcount
 
 
 def delete(tx: Transaction, job: int, ids: Sequence[int], *, after: dict[int, int] | None = None) -> int:
     """Remove messages for good; `after` names for a message the operation that must be done first."""
-    count = 0
-    for message in ids:
-        row = tx.execute("SELECT account, folder FROM message WHERE id = ?", (message,)).fetchone()
-        if row is None or row["folder"] is None:
-            continue
+    _select(tx, ids)
+    cursor = tx.execute(
+        "INSERT INTO op (job, account, message, kind, source)"
+        " SELECT ?, account, id, 'delete', folder FROM message"
+        " WHERE id IN (SELECT id FROM chosen) AND folder IS NOT NULL",
+        (job,),
+    )
+    tx.executemany(
+        "UPDATE op SET after = ? WHERE job = ? AND message = ? AND kind = 'delete'",
+        [(first, job, message) for message, first in (after or {}).items()],
+    )
+    show(tx, job)
+    return cursor.rowcount
+
+
+def show(tx: Transaction, job: int) -> None:
+    """Show the pending flags, moves and deletions of a job that has just been made."""
+    changes = (
+        (
+            "flags = flags & ~o.remove_flags | o.add_flags",
+            "o.kind = 'flags' AND o.add_flags | o.remove_flags",
+        ),
+        ("tags = with_tags(tags, o.add_tags, o.remove_tags)", "o.add_tags <> '' OR o.remove_tags <> ''"),
+        ("folder = o.target", "o.kind = 'move'"),
+        ("folder = NULL", "o.kind = 'delete'"),
+    )
+    for change, which in changes:
         tx.execute(
-            "INSERT INTO op (job, account, message, kind, source, after) VALUES (?, ?, ?, 'delete', ?, ?)",
-            (job, row["account"], message, row["folder"], (after or {}).get(message)),
+            f"UPDATE message SET {change} FROM op o WHERE o.job = ? AND o.state = 'pending' AND ({which})"
+            " AND message.id = o.message",
+            (job,),
         )
-        count += 1
-    tx.execute("UPDATE message SET folder = NULL WHERE id IN (SELECT message FROM op WHERE job = ?)", (job,))
-    return count
 
 
 def copy(tx: Transaction, job: int, ids: Sequence[int], target: int, account: int) -> dict[int, int]:
@@ -246,7 +238,8 @@ def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.R
     """Return the operations of an account that can go to the wire now, oldest first.
 
     An operation on a message waits while an older one on it is open; one whose message has no UID
-    yet waits until it has one; an append waits for the bytes.
+    yet waits until it has one. A copy is of its moment: it waits for what was asked of the original
+    before, and what was asked after waits for it. An append waits for the bytes.
     """
     return db.execute(
         f"SELECT {_OP} LEFT JOIN message o ON o.id = op.original"
@@ -255,8 +248,11 @@ def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.R
         " AND CASE op.kind WHEN 'append' THEN EXISTS (SELECT 1 FROM raw JOIN content c ON c.id = raw.content"
         "      WHERE raw.content = m.content AND c.state = 2)"
         "   WHEN 'copy' THEN o.s_uid IS NOT NULL ELSE m.s_uid IS NOT NULL END"
-        f" AND NOT EXISTS (SELECT 1 FROM op e WHERE e.message = op.message AND e.state IN {state.OPEN}"
-        "      AND e.id < op.id)"
+        " AND NOT EXISTS (SELECT 1 FROM op e WHERE e.message IN (op.message, iif(op.kind = 'copy', op.original, 0))"
+        f"     AND e.state IN {state.OPEN} AND e.id < op.id)"
+        " AND NOT EXISTS (SELECT 1 FROM op e JOIN message t ON t.id = e.message JOIN content c ON c.id = t.content"
+        f"     WHERE e.original = op.message AND e.state IN {state.OPEN} AND e.state <> 'unmapped'"
+        "      AND e.id < op.id AND (e.kind = 'copy' OR c.state <> 2))"
         " ORDER BY op.id LIMIT ?2",
         (account, limit),
     ).fetchall()
@@ -281,7 +277,8 @@ def in_doubt(db: Transaction, account: int) -> list[sqlite3.Row]:
 
 def put_back(tx: Transaction, ops: Sequence[int]) -> None:
     """Note that sent operations have not happened: they are pending again."""
-    tx.executemany("UPDATE op SET state = 'pending' WHERE id = ? AND state = 'sent'", ((op,) for op in ops))
+    _select(tx, ops)
+    tx.execute("UPDATE op SET state = 'pending' WHERE id IN (SELECT id FROM chosen) AND state = 'sent'")
 
 
 def wants_bytes(db: Transaction, account: int, limit: int = 50) -> list[sqlite3.Row]:
@@ -305,61 +302,81 @@ def without_bytes(db: Transaction, original: int) -> list[sqlite3.Row]:
 
 def done(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
     """Note that flag changes and deletions happened on the server."""
-    for op in ops:
-        if op["kind"] == "flags":
-            row = tx.execute("SELECT s_flags, s_tags FROM message WHERE id = ?", (op["message"],)).fetchone()
-            tags = messages.split_tags(row["s_tags"]) - messages.split_tags(op["remove_tags"])
-            tags |= messages.split_tags(op["add_tags"])
-            tx.execute(
-                "UPDATE message SET s_flags = s_flags & ~? | ?, s_tags = ? WHERE id = ?",
-                (op["remove_flags"], op["add_flags"], messages.join_tags(tags), op["message"]),
-            )
-        elif op["kind"] == "delete":
-            tx.execute(
-                "UPDATE message SET s_folder = NULL, s_uid = NULL, gone = ? WHERE id = ?",
-                (now, op["message"]),
-            )
-        tx.execute("UPDATE op SET state = 'done' WHERE id = ?", (op["id"],))
+    _select(tx, [op["id"] for op in ops])
+    tx.execute(
+        "UPDATE message SET s_flags = s_flags & ~o.remove_flags | o.add_flags,"
+        " s_tags = CASE WHEN o.add_tags = '' AND o.remove_tags = '' THEN s_tags"
+        " ELSE with_tags(s_tags, o.add_tags, o.remove_tags) END"
+        " FROM op o WHERE o.id IN (SELECT id FROM chosen) AND o.kind = 'flags' AND message.id = o.message"
+    )
+    tx.execute(
+        "UPDATE message SET s_folder = NULL, s_uid = NULL, gone = ?"
+        " FROM op o WHERE o.id IN (SELECT id FROM chosen) AND o.kind = 'delete' AND message.id = o.message",
+        (now,),
+    )
+    tx.execute("UPDATE op SET state = 'done' WHERE id IN (SELECT id FROM chosen)")
     _settle(tx, ops, now)
 
 
 def keep_tags_here(tx: Transaction, ops: Sequence[sqlite3.Row]) -> None:
     """Turn the tags of operations into local ones: the server stores no keywords of ours."""
-    for op in ops:
-        row = tx.execute("SELECT local_tags FROM message WHERE id = ?", (op["message"],)).fetchone()
-        tags = messages.split_tags(row["local_tags"]) - messages.split_tags(op["remove_tags"])
-        tags |= messages.split_tags(op["add_tags"])
-        tx.execute(
-            "UPDATE message SET local_tags = ? WHERE id = ?", (messages.join_tags(tags), op["message"])
-        )
+    _select(tx, [op["id"] for op in ops])
+    tx.execute(
+        "UPDATE message SET local_tags = with_tags(local_tags, o.add_tags, o.remove_tags)"
+        " FROM op o WHERE o.id IN (SELECT id FROM chosen) AND message.id = o.message"
+    )
 
 
 def placed(tx: Transaction, ops: Sequence[sqlite3.Row], uids: dict[int, int], now: float) -> None:
     """Note that moves, copies and appends happened; `uids` gives the new UID by operation, where known."""
-    for op in ops:
-        uid = uids.get(op["id"])
-        tx.execute(
-            "UPDATE message SET s_folder = ?, s_uid = ? WHERE id = ?", (op["target"], uid, op["message"])
-        )
-        new = "unmapped" if uid is None else "done"
-        tx.execute("UPDATE op SET state = ? WHERE id = ?", (new, op["id"]))
+    tx.executemany(
+        "UPDATE message SET s_folder = ?, s_uid = ?, gone = NULL WHERE id = ?",
+        [(op["target"], uids.get(op["id"]), op["message"]) for op in ops],
+    )
+    tx.executemany(
+        "UPDATE op SET state = ? WHERE id = ?",
+        [("done" if op["id"] in uids else "unmapped", op["id"]) for op in ops],
+    )
     _settle(tx, ops, now)
 
 
 def failed(tx: Transaction, ops: Sequence[sqlite3.Row], error: str, now: float) -> None:
     """Note that the server refused operations: what is shown falls back to what the server has."""
-    for op in ops:
-        tx.execute("UPDATE op SET state = 'failed', error = ? WHERE id = ?", (error, op["id"]))
-        if op["kind"] in ("copy", "append"):
-            tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, op["message"]))
-        # What was to follow must not happen either: the source of a failed transfer stays.
-        tx.execute(
-            f"UPDATE op SET state = 'failed', error = ? WHERE after = ? AND state IN {state.OPEN}",
-            (error, op["id"]),
-        )
-        for row in tx.execute("SELECT message FROM op WHERE after = ?", (op["id"],)).fetchall():
-            state.refresh(tx, [row[0]])
-    _settle(tx, ops, now)
+    _select(tx, [op["id"] for op in ops])
+    tx.execute("UPDATE op SET state = 'failed', error = ? WHERE id IN (SELECT id FROM chosen)", (error,))
+    settled, refused = list(ops), list(ops)
+    while refused:
+        refused = _refuse_what_follows(tx, [op["id"] for op in refused], error, now)
+        settled += refused
+    _settle(tx, settled, now)
+
+
+def _refuse_what_follows(tx: Transaction, ops: Sequence[int], error: str, now: float) -> list[sqlite3.Row]:
+    """End what was to be done after operations that are not done, or to copies that never came to be.
+
+    The source of a failed transfer stays; what was to undo a failed operation has nothing to do.
+    """
+    _select(tx, ops)
+    tx.execute(
+        "UPDATE message SET gone = ? WHERE id IN (SELECT message FROM op WHERE id IN (SELECT id FROM chosen)"
+        " AND kind IN ('copy', 'append'))",
+        (now,),
+    )
+    following = tx.execute(
+        "UPDATE op SET error = ?, state ="
+        " CASE (SELECT p.job FROM op p WHERE p.id = op.after) WHEN job THEN 'failed' ELSE 'cancelled' END"
+        f" WHERE after IN (SELECT id FROM chosen) AND state IN {state.OPEN} RETURNING id, job, message, kind",
+        (error,),
+    ).fetchall()
+    return (
+        following
+        + tx.execute(
+            "UPDATE op SET error = ?, state = CASE kind WHEN 'delete' THEN 'done' ELSE 'failed' END"
+            " WHERE message IN (SELECT message FROM op WHERE id IN (SELECT id FROM chosen)"
+            f" AND kind IN ('copy', 'append')) AND state IN {state.OPEN} RETURNING id, job, message, kind",
+            (error,),
+        ).fetchall()
+    )
 
 
 def _settle(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
@@ -373,7 +390,7 @@ def finish(tx: Transaction, job: int, now: float) -> None:
     tx.execute(
         "UPDATE job SET state = CASE WHEN EXISTS (SELECT 1 FROM op WHERE job = ?1 AND state = 'failed')"
         " THEN 'failed' ELSE 'done' END,"
-        " error = coalesce((SELECT error FROM op WHERE job = ?1 AND state = 'failed' LIMIT 1), ''), finished = ?2"
+        " error = coalesce((SELECT error FROM op WHERE job = ?1 AND state = 'failed' LIMIT 1), error), finished = ?2"
         " WHERE id = ?1 AND state IN ('queued', 'running')"
         " AND NOT EXISTS (SELECT 1 FROM op WHERE job = ?1 AND state IN ('pending', 'sent'))",
         (job, now),
@@ -404,11 +421,12 @@ def prune(tx: Transaction, now: float, keep_s: float = 30 * 86_400) -> None:
 
 def cancel(tx: Transaction, job: int, now: float) -> None:
     """Take back what a job has not brought to the wire: operations, and mail that still waits."""
-    ops = tx.execute("SELECT * FROM op WHERE job = ? AND state = 'pending'", (job,)).fetchall()
-    for op in ops:
-        tx.execute("UPDATE op SET state = 'cancelled' WHERE id = ?", (op["id"],))
-        if op["kind"] in ("copy", "append"):
-            tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, op["message"]))
+    ops = tx.execute(
+        "UPDATE op SET state = 'cancelled' WHERE job = ? AND state = 'pending' RETURNING message, kind",
+        (job,),
+    ).fetchall()
+    never = [(now, op["message"]) for op in ops if op["kind"] in ("copy", "append")]
+    tx.executemany("UPDATE message SET gone = ? WHERE id = ?", never)
     state.refresh(tx, [op["message"] for op in ops])
     tx.execute("UPDATE outbox SET state = 'cancelled' WHERE job = ? AND state = 'queued'", (job,))
     tx.execute(
@@ -417,3 +435,13 @@ def cancel(tx: Transaction, job: int, now: float) -> None:
         " AND NOT EXISTS (SELECT 1 FROM outbox WHERE job = ?2 AND state IN ('connecting', 'data-sent'))",
         (now, job),
     )
+
+
+def cancelled(tx: Transaction, job: int, now: float) -> None:
+    """End a verb's job whose operations have been cancelled: all of them, or all that were left to do."""
+    tx.execute(
+        "UPDATE job SET state = 'cancelled', finished = ?2 WHERE id = ?1 AND state IN ('queued', 'running')"
+        " AND NOT EXISTS (SELECT 1 FROM op WHERE job = ?1 AND state <> 'cancelled')",
+        (job, now),
+    )
+    finish(tx, job, now)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from agent.store import contents, messages
 from agent.store.contents import Incoming
 from agent.store.db import Transaction
+from agent.store.tags import with_tags
 
 OPEN = "('pending', 'sent', 'unmapped')"
 
@@ -278,23 +281,32 @@ def handled(tx: Transaction, message: int) -> None:
 
 def refresh(tx: Transaction, ids: Sequence[int]) -> None:
     """Recompute what is shown of messages: the server's state with the open operations applied."""
-    for message in ids:
-        row = tx.execute(
-            "SELECT s_folder, s_flags, s_tags, local_tags, gone FROM message WHERE id = ?", (message,)
-        ).fetchone()
-        folder, flags = row["s_folder"], row["s_flags"]
-        tags = set(messages.split_tags(row["s_tags"]) | messages.split_tags(row["local_tags"]))
-        for op in tx.execute(
-            f"SELECT * FROM op WHERE message = ? AND state IN {OPEN} ORDER BY id", (message,)
-        ):
-            if op["kind"] == "flags":
-                flags = flags & ~op["remove_flags"] | op["add_flags"]
-                tags = tags - messages.split_tags(op["remove_tags"]) | messages.split_tags(op["add_tags"])
-            elif op["kind"] == "delete":
-                folder = None
-            else:
-                folder = op["target"]
-        tx.execute(
-            "UPDATE message SET folder = ?, flags = ?, tags = ? WHERE id = ?",
-            (folder, flags, messages.join_tags(tags), message),
-        )
+    tx.execute("CREATE TEMP TABLE IF NOT EXISTS stale (id INTEGER PRIMARY KEY)")
+    tx.execute("DELETE FROM stale")
+    tx.executemany("INSERT OR IGNORE INTO stale VALUES (?)", [(message,) for message in ids])
+    tags = "CASE local_tags WHEN '' THEN s_tags ELSE with_tags(s_tags, local_tags, '') END"
+    tx.execute(
+        f"UPDATE message SET folder = s_folder, flags = s_flags, tags = {tags}"
+        " WHERE id IN (SELECT id FROM stale)"
+        f" AND (folder IS NOT s_folder OR flags <> s_flags OR tags <> {tags})"
+        f" AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = message.id AND op.state IN {OPEN})"
+    )
+    rows = tx.execute(
+        f"SELECT m.id, s_folder, s_flags, {tags} AS s_tags, op.kind, add_flags, remove_flags, add_tags,"
+        " remove_tags, target FROM stale CROSS JOIN op ON op.message = stale.id CROSS JOIN message m"
+        f" ON m.id = stale.id WHERE op.state IN {OPEN} ORDER BY stale.id, op.id"
+    )
+    shown = [_applied(list(ops)) for _, ops in itertools.groupby(rows, key=itemgetter("id"))]
+    tx.executemany("UPDATE message SET folder = ?, flags = ?, tags = ? WHERE id = ?", shown)
+
+
+def _applied(ops: Sequence[sqlite3.Row]) -> tuple[int | None, int, str, int]:
+    """Apply the open operations of one message to the server's state: folder, flags, tags, id."""
+    folder, flags, tags = ops[0]["s_folder"], ops[0]["s_flags"], ops[0]["s_tags"]
+    for op in ops:
+        if op["kind"] == "flags":
+            flags = flags & ~op["remove_flags"] | op["add_flags"]
+            tags = with_tags(tags, op["add_tags"], op["remove_tags"])
+        else:
+            folder = None if op["kind"] == "delete" else op["target"]
+    return folder, flags, tags, ops[0]["id"]
