@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from agent.store import contents
+from agent.store import care, contents, schema
 from agent.store.contents import Incoming, next_id
 from agent.store.db import Transaction
 from agent.store.tags import join_tags as join_tags
@@ -41,9 +41,17 @@ def get_many(db: Transaction, ids: Sequence[int]) -> list[sqlite3.Row]:
 
 
 def raw(db: Transaction, content: int) -> bytes | None:
-    """Return the bytes of a content, or None while they are not here."""
-    row = db.execute("SELECT bytes FROM raw WHERE content = ?", (content,)).fetchone()
-    return None if row is None else bytes(row[0])
+    """Return the bytes of a content, or None while they are not here; never other bytes than came."""
+    row = db.execute(
+        "SELECT r.bytes, c.hash, c.state FROM raw r JOIN content c ON c.id = r.content WHERE r.content = ?",
+        (content,),
+    ).fetchone()
+    if row is None:
+        return None
+    if row["state"] == schema.WHOLE and not care.is_whole(row["hash"], row["bytes"]):
+        care.suspect(care.path_of(db))
+        return None
+    return bytes(row["bytes"])
 
 
 def copies(db: Transaction, message: int) -> list[int]:
