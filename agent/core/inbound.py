@@ -37,6 +37,7 @@ _AT_ONCE_S = 0.2
 _REFUSED_LOGIN_S = 600.0  # a wrong password is not tried again soon: accounts get locked
 _REFUSED_S = 60.0  # before a refused inbox is tried again
 _GLANCE_S = 1.0
+_REQUESTS = ("sync", "fetch", "create", "rename", "delete")
 _GONE = 500  # messages of a vanished folder taken out in one transaction
 
 
@@ -134,7 +135,9 @@ class Inbound:
             return
         # Verbs wait in the journal, but nobody should wait long for what cannot be had now.
         now, account = self._clock.now(), self._account.id
-        self._store.write(lambda tx: journal.fail_requests(tx, account, ("sync", "fetch"), why, now)).result()
+        # A request that we stumble over ourselves would make us stumble for ever.
+        kinds = ("sync", "fetch") if isinstance(error, (NetworkError, OSError)) else _REQUESTS
+        self._store.write(lambda tx: journal.fail_requests(tx, account, kinds, why, now)).result()
         self._wait_offline(_REFUSED_LOGIN_S if isinstance(error, AuthError) else self._pause(), newest)
 
     def _pause(self) -> float:

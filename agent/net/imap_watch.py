@@ -67,14 +67,17 @@ def idle(wire: Wire, watch: Watch, timeout_s: float, wake_fd: int) -> bool:
     # right in front of it, without waiting for the answer in between.
     noop = wire.submit("NOOP")
     tag = wire.submit("IDLE")
+    begun = False
+    while not wire.has_ended(tag) and not (begun and wire.has_ended(noop)):
+        told = wire.receive()  # the answers come in any order, untagged lines in between
+        begun |= told is None
+        if isinstance(told, Response):
+            watch.note(told)
     for response in wire.responses(noop):
         watch.note(response)
     wire.answer(noop)
-    while (told := wire.receive()) is not None:  # untagged lines may come before the `+`
-        if isinstance(told, Response):
-            watch.note(told)
-        elif wire.has_ended(tag):
-            raise refusal(f"{wire.server}: IDLE refused", wire.answer(tag).text)
+    if wire.has_ended(tag):
+        raise refusal(f"{wire.server}: IDLE refused", wire.answer(tag).text)
     woken = False
     while not (woken or watch.pending):
         if wire.stream.has_line():

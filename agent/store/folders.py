@@ -121,9 +121,9 @@ def add(tx: Transaction, account: int, name: str, delimiter: str | None, role: s
 
 
 def rename(tx: Transaction, folder: int, name: str) -> None:
-    """Rename a folder and those below it."""
+    """Rename a folder and those below it; nothing happens when the new name is listed already."""
     row = get(tx, folder)
-    if row is None:
+    if row is None or ((known := find(tx, row.account, name)) and known.present):
         return
     # A folder that vanished earlier may have left its row under the new name.
     tx.execute(

@@ -200,7 +200,7 @@ def test_a_full_mailbox_takes_no_copy_and_no_append(make_agent: Agents, dovecot:
     dovecot.save(user, mail(1, "x" * 70 + "\r\n" + "y" * 60_000 + "\r\n"))
     work = synced(make_agent(user, fetch=QUIET))
     [message] = work.inbox
-    with pytest.raises(CommandError, match="(?i)quota"):
+    with pytest.raises(CommandError, match=r"(?i)quota"):
         message.copy("Archive").wait(20)
     other = f"{user}b"
     dovecot.save(other, mail(2, "z" * 60_000 + "\r\n"))
@@ -208,7 +208,7 @@ def test_a_full_mailbox_takes_no_copy_and_no_append(make_agent: Agents, dovecot:
     make_agent.stop_all()
     agent = make_agent(user, other, fetch=QUIET)
     work, home = synced(agent, "work"), synced(agent, "home")
-    with pytest.raises(CommandError, match="(?i)quota"):
+    with pytest.raises(CommandError, match=r"(?i)quota"):
         home.inbox[0].move(work.inbox).wait(20)
     assert_equal(work, dovecot, user)
     assert_equal(home, dovecot, other)

@@ -164,6 +164,30 @@ def test_a_refused_idle_is_told() -> None:
         assert backend.connected
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_the_answers_to_noop_and_idle_may_come_in_any_order(refused: bool) -> None:
+    waiting: list[bytes] = []
+
+    def noop(peer: Peer, tag: bytes, rest: bytes) -> None:
+        waiting.append(tag)
+
+    def idle(peer: Peer, tag: bytes, rest: bytes) -> None:
+        peer.send(tag + b" BAD unknown command" if refused else b"+ idling")
+        peer.send(waiting.pop() + b" OK noop done")
+        if not refused:
+            peer.send(b"* 4 EXISTS")
+            while peer.line() != b"DONE":
+                pass
+            peer.send(tag + b" OK idle done")
+
+    with facing(imap({"NOOP": noop, "IDLE": idle})) as (backend, _):
+        if refused:
+            with pytest.raises(Refused):
+                backend.rest(10, -1)
+        else:
+            assert backend.rest(10, -1) == Pushed(arrivals=True)
+
+
 def test_a_server_that_ends_idle_by_itself_is_no_trouble() -> None:
     def answer(peer: Peer, tag: bytes, rest: bytes) -> None:
         peer.send(b"+ idling", tag + b" OK enough")
