@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.core import draft as drafts
 from agent.core import replies
+from agent.core import undo as undoing
 from agent.core.account import Account, Accounts
 from agent.core.commands import command as declare_command
 from agent.core.context import Context
@@ -33,8 +34,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = [
     "Account", "Draft", "Folder", "Job", "Message", "Messages", "accounts", "at", "bind", "command", "compose",
-    "current", "every", "inbox", "jobs", "log", "mail", "on", "option", "outbox", "rule", "sync", "unbind",
-    "vacation",
+    "current", "every", "inbox", "jobs", "log", "mail", "on", "option", "outbox", "redo", "rule", "sync",
+    "unbind", "undo", "vacation",
 ]  # fmt: skip
 
 _active: Context | None = None
@@ -117,6 +118,22 @@ def sync() -> Job:
     """Fetch what is new in all accounts now."""
     context = active()
     return Group(context, "synced all accounts", [account.sync() for account in context.accounts.values()])
+
+
+def undo() -> Job:
+    """Take back your last change; what was changed again since is left out and told.
+
+    >>> inbox.search("list:python").archive()
+    <archived 12 messages · done>
+    >>> undo()
+    <undid: archived 12 messages · syncing>
+    """
+    return undoing.undo(active())
+
+
+def redo() -> Job:
+    """Do again what was undone last, unless you changed something since."""
+    return undoing.redo(active())
 
 
 # -- automation -----------------------------------------------------------------------------

@@ -44,6 +44,18 @@ def sync() -> Job:
     return api.sync()
 
 
+@command(ui=True)
+def undo() -> Job:
+    "Take back the last change"
+    return api.undo()
+
+
+@command(ui=True)
+def redo() -> Job:
+    "Do again what was undone"
+    return api.redo()
+
+
 @command("set", ui=True)
 def set_option(screen: Screen, name: str, value: str = "") -> None:
     "Set an option; without a value, show it"

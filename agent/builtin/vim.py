@@ -63,6 +63,8 @@ KEYS = (
     ("index view", "S", "toggle-read"),
     ("index view", "F", "toggle-flag"),
     ("index view", "t", "tag"),
+    ("index view", "u", "undo"),
+    ("index view", "C-r", "redo"),
     # the review of a draft
     ("review", "y", "send"),
     ("review", "e", "edit"),

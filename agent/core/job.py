@@ -7,9 +7,11 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, overload
 
 from agent import threads
+from agent.core.acting import actor
 from agent.errors import CommandError
 from agent.mail.safe import safe
 from agent.store import journal
+from agent.store import undo as undoing
 
 if TYPE_CHECKING:
     from agent.core.context import Context
@@ -93,6 +95,19 @@ class Job:
             now = self._context.clock.now()
             self._context.submit(lambda tx: journal.cancel(tx, job, now))
 
+    def undo(self) -> Job:
+        """Take back what it changed, also after a restart; what was changed again since is left out and told.
+
+        Raises CommandError when it was undone already or cannot be undone: mail that is sent, delete().
+        """
+        context, made, who = self._context, self._made, actor()
+
+        def work(tx: Transaction) -> int:
+            # Transactions run in order: the job that is to be undone has been made, or has failed.
+            return undoing.undo(tx, made.result(0), context.clock.now(), cause=who.cause)
+
+        return submit(context, f"undid: {self._label}", work)
+
     def _row(self) -> Row | None:
         job = self.id
         return None if job is None else self._context.read(journal.get_job, job)
@@ -167,6 +182,10 @@ class Group(Job):
         """Take back what has not gone to the wire yet."""
         for part in self._parts:
             part.cancel()
+
+    def undo(self) -> Group:
+        """Take back what all of them changed, the last one first."""
+        return Group(self._context, f"undid: {self._label}", [part.undo() for part in reversed(self._parts)])
 
 
 class Jobs(Sequence[Job]):
