@@ -405,6 +405,17 @@ def test_difference_3_a_family_begins_with_its_earliest_message() -> None:
     assert len(set(partition(rows))) == 1
 
 
+def test_difference_4_an_address_in_in_reply_to_is_no_id_where_an_id_follows() -> None:
+    """MH puts the author before the id. Dovecot takes the first of them, and joins all answers to Bob."""
+    rows = [entry("a1"), entry("b1", date=1), entry("c", date=2), entry("d", date=3)]
+    for number, name in ((2, "a1@x"), (3, "b1@x")):
+        rows[number] = rows[number]._replace(in_reply_to=("bob@x", name))
+    assert written(forest(rows)) == "(1 3)(2 4)"
+    assert sets_of(partition(rows)) == {frozenset({0, 2}), frozenset({1, 3})}
+    assert rows[2]._replace(in_reply_to=("a1@x", "b1@x")).ancestors == ["a1@x"]
+    assert rows[2]._replace(in_reply_to=("bob@x",)).ancestors == ["bob@x"]
+
+
 @settings(max_examples=50)
 @given(ENTRIES)
 def test_conversations_are_never_finer_than_references_make_them(rows: list[Entry]) -> None:
