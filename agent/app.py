@@ -232,4 +232,5 @@ class Agent:
         if not self._link.owner:
             status = folders.status(self.context.store.reader, account.id)
             return not status.startswith("offline:")  # the owner answers, unless it is offline
-        return not account.status.startswith("offline:")
+        served = account.id in self._inbound or account.id in self._outbound
+        return served and not account.status.startswith("offline:")

@@ -22,6 +22,7 @@ from agent.errors import AgentError, ConfigError
 if TYPE_CHECKING:
     from agent.app import Agent
     from agent.config.schema import Config
+    from agent.core.account import Account
 
 USAGE, FAILURE = 2, 1
 
@@ -165,7 +166,9 @@ def _add_transfer(bring: argparse.ArgumentParser, take: argparse.ArgumentParser)
 
 
 @contextmanager
-def _agent(args: argparse.Namespace, *, automation: bool = False, may_own: bool = True) -> Iterator[Agent]:
+def _agent(
+    args: argparse.Namespace, *, automation: bool = False, may_own: bool = True, fill: bool = False
+) -> Iterator[Agent]:
     """Build and start an agent on the user's data, or on the demo account; stop it in the end."""
     from agent.app import Agent
     from agent.config.paths import Paths
@@ -179,7 +182,7 @@ def _agent(args: argparse.Namespace, *, automation: bool = False, may_own: bool 
             paths.ensure()
             with log_to(paths.log_file), _started(agent):
                 if agent.owner:
-                    agent.serve(lazy=not automation)
+                    agent.serve(lazy=not automation, fill=fill or automation)
                     _first_sync(agent)
                 yield agent
         return
@@ -230,32 +233,36 @@ def _ask(prompt: str) -> str:
 def _load_init(agent: Agent, args: argparse.Namespace) -> bool:
     """Load init.py; tell its problems on standard error and return whether there were none."""
     from agent import builtin, userconf
+    from agent.mail.safe import safe_block
 
     builtin.install(agent.context)
     if args.demo:
         return True
     problems = userconf.load(agent.context, agent.paths.init_file)
     for problem in problems:
-        sys.stderr.write(f"agent: {problem}\n")
+        sys.stderr.write(f"agent: {safe_block(problem)}\n")
         agent.context.tell(problem.splitlines()[0])
     return not problems
 
 
 def _first_sync(agent: Agent) -> None:
     """Wait for the headers of every INBOX that was never synced; raises when a server is out of reach."""
-    for account in agent.context.accounts.values():
-        inbox = account["INBOX"] if "INBOX" in account else None
-        if inbox is None or inbox.synced is None:
-            account.sync().wait()
+    for account in _never_synced(agent):
+        account.sync().wait()
+
+
+def _never_synced(agent: Agent) -> list[Account]:
+    """Return the accounts on servers whose INBOX was never listed."""
+    return [
+        account
+        for account in agent.context.accounts.values()
+        if not account.config.local and ("INBOX" not in account or account["INBOX"].synced is None)
+    ]
 
 
 def _serve_if_new(agent: Agent) -> None:
     """Connect when an account has never been synced; else everything is answered from the store."""
-    new = any(
-        "INBOX" not in account or account["INBOX"].synced is None
-        for account in agent.context.accounts.values()
-    )
-    if new:
+    if _never_synced(agent):
         agent.serve(lazy=True)
         _first_sync(agent)
 
@@ -321,7 +328,7 @@ def _rules(args: argparse.Namespace) -> int:
 def _sync(args: argparse.Namespace) -> int:
     from agent.headless import run_sync
 
-    with _agent(args) as agent:
+    with _agent(args, fill=True) as agent:
         agent.serve(lazy=True, fill=True)
         return run_sync(agent, args.account, sys.stdout)
 

@@ -192,6 +192,8 @@ class Account:
 
     def sync(self) -> Job:
         """Fetch what is new in all folders now."""
+        if self._config.local:
+            return jobs.nothing(self._context, f"{self._name} is kept here only")
         return self._request("sync", f"synced {self._name}")
 
     def _request(self, kind: str, label: str, **args: str) -> Job:

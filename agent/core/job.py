@@ -140,6 +140,18 @@ def request(context: Context, account: int, kind: str, label: str, **args: Any) 
     return Job(context, label, made)
 
 
+def nothing(context: Context, label: str) -> Job:
+    """Return a job that is done: there was nothing to do."""
+
+    def work(tx: Transaction) -> int:
+        now = context.clock.now()
+        job = journal.add_job(tx, "note", label, now)
+        journal.set_job(tx, job, state="done", finished=now)
+        return job
+
+    return submit(context, label, work)
+
+
 class Group(Job):
     """Several jobs as one: it has ended when all have."""
 
