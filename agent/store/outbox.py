@@ -68,8 +68,8 @@ def unfinished(db: Transaction) -> list[int]:
     return [row[0] for row in rows]
 
 
-# A clock that was set back must not hold mail: what was to go at once goes, no retry waits an hour.
-_DUE = "CASE WHEN not_before <= created THEN 0 WHEN attempts > 0 THEN min(not_before, ?2 + 3600) ELSE not_before END"
+# A clock that was set back must not hold mail: what was to go at once goes, no retry waits over an hour.
+_DUE = "iif(not_before <= created OR (attempts > 0 AND not_before > ?2 + 3600), 0, not_before)"
 
 
 def next_due(db: Transaction, account: int, now: float) -> sqlite3.Row | None:
