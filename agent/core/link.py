@@ -73,8 +73,10 @@ class Link:
         if self._listener is not None:
             self._listener.close()
             self._path.unlink(missing_ok=True)
+            self._listener = None
         if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
         self.owner = False
         self._selector.close()
         self._near.close()

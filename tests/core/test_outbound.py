@@ -141,7 +141,7 @@ def test_after_five_days_of_trying_it_is_given_up_and_told(make_agent: Agents, u
     eventually(lambda: row(agent)["error"])
     clock.advance(5 * DAY + 1)
     wake(agent)
-    with pytest.raises(CommandError, match="given up after 5 days.*mailbox busy"):
+    with pytest.raises(CommandError, match=r"given up after 5 days.*mailbox busy"):
         job.wait(20)
     assert Outbox(agent.context)[0].state == "failed"
 
