@@ -34,19 +34,21 @@ _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 Report = Callable[[int, int], None]  # done, total
 
 
-def failure(path: Path, error: sqlite3.Error) -> StoreError:
+def failure(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     """Return the error to raise for one of SQLite; damage is remembered for the next start."""
     code = getattr(error, "sqlite_errorcode", None)
     # What is no text under a column of text has no code of its own.
-    if (code is not None and code & 0xFF in _BROKEN) or "Could not decode" in str(error):
+    if (code is not None and code & 0xFF in _BROKEN) or "decode" in str(error):
         suspect(path)
         return Damaged(f"{path} is damaged ({error}); end all agents and start one: it is rebuilt then")
     hint = _HINTS.get(code & 0xFF) if code is not None else None
     return StoreError(f"{path}: {error}" + (f": {hint}" if hint else ""))
 
 
-def while_opening(path: Path, error: sqlite3.Error) -> StoreError:
+def while_opening(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     """Return the error to raise when the tables are not what they should be: that is damage too."""
+    if isinstance(error, UnicodeDecodeError):
+        return Damaged(f"{path} is damaged (its tables have no readable names)")
     if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF == sqlite3.SQLITE_ERROR:
         return Damaged(f"{path} is damaged ({error})")
     return failure(path, error)
@@ -150,6 +152,8 @@ def examine(path: Path, *, full: bool = True) -> list[str]:
             problems = [] if found == ["ok"] else found
             if full and not problems:
                 problems = _wrong_bytes(db)
+    except UnicodeDecodeError:
+        problems = ["its tables have no readable names"]
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         if code & 0xFF not in (*_BROKEN, sqlite3.SQLITE_ERROR):

@@ -57,7 +57,7 @@ class Store:
                 opened.callback(self._writer.close)
                 schema.migrate(self._writer)
                 self._readable()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise care.while_opening(self.path, error) from error
             opened.pop_all()
         self._open = True
@@ -98,7 +98,7 @@ class Store:
         """Call a reading function with this thread's own connection; raises StoreError."""
         try:
             return look(self.reader, *args)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise care.failure(self.path, error) from error
 
     @property

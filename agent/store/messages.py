@@ -16,7 +16,8 @@ SELECT m.id, m.account, m.folder, m.content, m.flags, m.tags, m.date, m.received
   CASE WHEN m.folder IS m.s_folder THEN m.s_uid END AS uid,
   c.state, c.hash, c.message_id, c.subject, f.text AS from_, t.text AS to_, cc.text AS cc, b.text AS bcc,
   l.text AS list_id, c.sender, c.reply_to, c.return_path, c.in_reply_to, c.refs, c.traits, c.snippet,
-  c.files, c.defects, coalesce((SELECT thread FROM family WHERE id = c.family), 0) AS thread
+  c.files, c.defects, coalesce((SELECT thread FROM family WHERE id = c.family), 0) AS thread,
+  EXISTS (SELECT 1 FROM message x INDEXED BY message_content WHERE x.content = m.content AND x.id = m.id) AS sure
 FROM message m JOIN content c ON c.id = m.content
   LEFT JOIN party f ON f.id = c.from_ LEFT JOIN party t ON t.id = c.to_
   LEFT JOIN party cc ON cc.id = c.cc LEFT JOIN party b ON b.id = c.bcc
@@ -27,7 +28,7 @@ FROM message m JOIN content c ON c.id = m.content
 def get(db: Transaction, message: int) -> sqlite3.Row | None:
     """Return the row of one message, also of one that is gone."""
     row: sqlite3.Row | None = db.execute(SELECT + "WHERE m.id = ?", (message,)).fetchone()
-    return row
+    return row if row is None or _is_sure(db, row) else None
 
 
 def get_many(db: Transaction, ids: Sequence[int]) -> list[sqlite3.Row]:
@@ -36,8 +37,17 @@ def get_many(db: Transaction, ids: Sequence[int]) -> list[sqlite3.Row]:
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
         marks = ",".join("?" * len(some))
-        found.update((row["id"], row) for row in db.execute(f"{SELECT} WHERE m.id IN ({marks})", some))
+        rows = db.execute(f"{SELECT} WHERE m.id IN ({marks})", some)
+        found.update((row["id"], row) for row in rows if _is_sure(db, row))
     return [found[message] for message in ids if message in found]
+
+
+def _is_sure(db: Transaction, row: sqlite3.Row) -> bool:
+    """Tell whether an index bears out what a row says it consists of; if not, the file is damaged."""
+    if row["sure"]:
+        return True
+    care.suspect(care.path_of(db))
+    return False
 
 
 def raw(db: Transaction, content: int) -> bytes | None:

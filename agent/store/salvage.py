@@ -19,7 +19,7 @@ from typing import Any
 
 from agent.errors import StoreError
 from agent.store import salvage_mail, schema
-from agent.store.salvage_rows import Table, rows
+from agent.store.salvage_rows import BROKEN, Table, rows
 
 Make = salvage_mail.Make
 _HEADER = 100
@@ -58,7 +58,7 @@ def rebuild(path: Path, lock: Path, make: Make, stamp: str) -> Salvaged:
             with contextlib.closing(_new(fresh)) as new, _old(path) as old:
                 _fill(old, new, make, result)
             _sync(fresh)
-        except (sqlite3.Error, OSError) as error:
+        except (*BROKEN, OSError) as error:
             _remove(fresh)
             raise StoreError(
                 f"{path} is damaged and cannot be rebuilt: {error}; make room, then start again"
@@ -169,7 +169,7 @@ def _readable(path: Path) -> sqlite3.Connection | None:
         db.execute("PRAGMA query_only = ON")
         db.execute("PRAGMA cell_size_check = ON")
         db.execute("SELECT name FROM sqlite_schema").fetchall()
-    except sqlite3.Error:
+    except BROKEN:
         db.close()
         return None
     return db
@@ -239,7 +239,7 @@ def _complete_accounts(new: sqlite3.Connection) -> None:
 def _never_reuse_numbers(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     try:
         known: dict[str, Any] = dict(old.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
-    except sqlite3.Error:
+    except BROKEN:
         known = {}
     for (name,) in new.execute("SELECT name FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%'").fetchall():
         top = new.execute(f"SELECT coalesce(max(id), 0) FROM {name}").fetchone()[0]

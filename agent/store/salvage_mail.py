@@ -15,7 +15,7 @@ from typing import Protocol
 from agent.mail.header import Envelope
 from agent.store import care, contents, schema, state, tags
 from agent.store.contents import Incoming
-from agent.store.salvage_rows import Table, rows
+from agent.store.salvage_rows import BROKEN, Table, rows
 
 _ROWS = 200
 _SANE_UID = 1 << 32  # RFC 9051: UIDs have 32 bits
@@ -77,7 +77,7 @@ def _index_pairs(old: sqlite3.Connection) -> Iterator[tuple[int, int]]:
         for content, message in old.execute("SELECT content, id FROM message INDEXED BY message_content"):
             if isinstance(content, int) and isinstance(message, int):
                 yield message, content
-    except sqlite3.Error:
+    except BROKEN:
         return
 
 
@@ -94,11 +94,14 @@ def _proven(
             or (place and place[0] != row["account"])
         ):
             continue
-        item = _item(old, row, make, sure=pairs.get(row["id"]) == row["content"])
-        if item is None:
+        witness = pairs.get(row["id"])
+        item = _item(old, row, make, sure=witness == row["content"])
+        if item is None or witness not in (None, row["content"]):
             continue
         if row["s_folder"] is not None and place and place[1] and not item.envelope.message_id:
             continue  # only its size would tell it from others: the server lists it again
+        if row["s_folder"] is None and item.body is None:
+            continue  # no server has it, and its bytes are lost
         yield row, item
 
 
@@ -106,7 +109,7 @@ def _item(old: sqlite3.Connection, row: sqlite3.Row, make: Make, *, sure: bool) 
     """Return what a message consists of, when that is proven."""
     try:
         found = old.execute(_CONTENT, (row["content"],)).fetchone()
-    except (sqlite3.Error, OverflowError):
+    except (*BROKEN, OverflowError):
         return None
     if found is None or found["id"] != row["content"]:
         return None
@@ -142,7 +145,7 @@ def _is_listed(old: sqlite3.Connection, found: sqlite3.Row) -> bool:
     sql = "SELECT count(*) FROM content INDEXED BY content_message_id WHERE message_id = ? AND id = ?"
     try:
         return bool(old.execute(sql, (found["message_id"], found["id"])).fetchone()[0])
-    except sqlite3.Error:
+    except BROKEN:
         return False
 
 

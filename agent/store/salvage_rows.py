@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+# Its messages may quote what is no text.
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
 _STEPS = 200_000  # row numbers that are tried one by one between two readable ends
 _TYPES: dict[str, tuple[type, ...]] = {
     "INTEGER": (int,), "TEXT": (str,), "BLOB": (bytes,), "REAL": (float, int),
@@ -34,7 +36,7 @@ class Table:
         """Return the table as it is in both files; None when the old one has none."""
         try:
             has = {row[1] for row in old.execute(f"PRAGMA table_info({name})")}
-        except sqlite3.Error:
+        except BROKEN:
             return None
         info = new.execute(f"PRAGMA table_info({name})").fetchall()
         columns = tuple(
@@ -143,6 +145,6 @@ def _some(old: sqlite3.Connection, sql: str, parameters: Sequence[object]) -> tu
     found: list[sqlite3.Row] = []
     try:
         found.extend(old.execute(sql, parameters))
-    except (sqlite3.Error, OverflowError, MemoryError):
+    except (*BROKEN, OverflowError, MemoryError):
         return found, False
     return found, True
