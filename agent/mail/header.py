@@ -35,6 +35,10 @@ _ADDRESS_FIELDS = frozenset(
 _REPEATED = frozenset({"to", "cc", "bcc", "references"})  # given twice, they belong together
 _END = re.compile(rb"\r?\n\r?\n|\r\r|\A\r?\n")
 _FOLD = re.compile(r"\n(?=[ \t])")
+# A field whose name begins like one of those that an envelope needs; most others are skipped unread.
+_FIELD = re.compile(
+    r"\n((?:[FfSsTtCcBbDdMmIiLlAaPp]|[Rr][Ee](?![Cc])|[Xx]-[Aa])[A-Za-z-]*+)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
+)
 # Lists of addresses in the form of an Envelope already: nothing to be done.
 _WORD = r"[\w!#$%&'*+/^`{|}~.-]++"
 _QUOTED = r'"(?=[^"]*[(),:;<>@])[^"\\\s=?]++(?: [^"\\\s=?]++)*+"'
@@ -72,19 +76,18 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
 def header_of(raw: bytes) -> bytes:
     """Return the header block of a message, without the empty line."""
+    end = raw.find(b"\n\r\n")
+    if end > 0 and raw[end - 1] == 13 and raw[0] not in b"\r\n":
+        if raw.find(b"\n\n", 0, end) < 0 and raw.find(b"\r\r", 0, end) < 0:
+            return raw[: end - 1]
     found = _END.search(raw)
     return raw[: found.start()] if found else raw
 
 
 def read_header(header: bytes) -> Envelope:
     """Return the envelope of a header block, whole or of LISTING_FIELDS only."""
-    lines, plain = _lines(header)
     fields: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon:
-            continue
-        name = name.rstrip().lower()
+    for name, value in _read_fields(header):
         if name not in fields:
             fields[name] = value.strip()
         elif name in _REPEATED:
@@ -100,7 +103,7 @@ def read_header(header: bytes) -> Envelope:
     in_reply_to = get("in-reply-to")
     list_id = get("list-id")
     return Envelope(
-        subject.replace("\t", " ") if plain else decode_text(subject),
+        decode_text(subject),
         from_,
         people(get("sender", "")),
         people(get("to", "")),
@@ -120,7 +123,7 @@ def read_header(header: bytes) -> Envelope:
 def header_fields(header: bytes) -> list[tuple[str, str]]:
     """Return all fields of a header block in order, decoded, each value in one line."""
     result = []
-    for line in _lines(header)[0]:
+    for line in _lines(header):
         name, colon, value = line.partition(":")
         name = name.rstrip()
         if colon and name and not name.startswith((" ", "\t")) and " " not in name:
@@ -134,8 +137,26 @@ def _field(name: str, value: str) -> str:
     return decode_text(value)
 
 
-def _lines(header: bytes) -> tuple[list[str], bool]:
-    """Return the unfolded lines of a header block, and whether they are plain: nothing to be decoded."""
+def _read_fields(header: bytes) -> list[tuple[str, str]]:
+    """Return the fields that an envelope may need, names in lower case."""
+    if len(header) <= MAX_LINE and header.count(b"\n") < MAX_FIELDS:
+        try:
+            text = header.decode("utf-8")
+        except UnicodeError:
+            text = ""
+        text = text.replace("\r\n", "\n")
+        if text and "\r" not in text:
+            end = text.find("\n\n")
+            found = _FIELD.findall("\n" + text if end < 0 else "\n" + text[:end])
+            return [
+                (name.lower(), value.replace("\n", "") if "\n" in value else value) for name, value in found
+            ]
+    lines = (line.partition(":") for line in _lines(header))
+    return [(name.rstrip().lower(), value) for name, colon, value in lines if colon]
+
+
+def _lines(header: bytes) -> list[str]:
+    """Return the unfolded lines of a header block."""
     text = header[:MAX_HEADER].decode("latin-1").replace("\r\n", "\n")
     if "\r" in text and "\n" not in text:
         text = text.replace("\r", "\n")
@@ -144,13 +165,12 @@ def _lines(header: bytes) -> tuple[list[str], bool]:
         text = text[:end]
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub("", text)
-    plain = text.isascii() and "=?" not in text and "\0" not in text and "\r" not in text
     lines = text.split("\n", MAX_FIELDS)
     if len(lines) > MAX_FIELDS:
         del lines[MAX_FIELDS:]
     if len(text) > MAX_LINE:
         lines = [line[:MAX_LINE] for line in lines]
-    return (lines if text.isascii() else _eight_bit(lines)), plain
+    return lines if text.isascii() else _eight_bit(lines)
 
 
 def decode_text(value: str) -> str:
