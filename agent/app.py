@@ -16,7 +16,7 @@ from collections.abc import Callable
 from agent.clock import Clock, SystemClock
 from agent.config.paths import Paths
 from agent.config.schema import Config
-from agent.core import opening
+from agent.core import gate, opening
 from agent.core.account import Account, Accounts
 from agent.core.bus import Bus
 from agent.core.commands import Commands
@@ -77,6 +77,8 @@ class Agent:
             keymap=Keymap(commands),
             options=Options(),
         )
+        for option in gate.OPTIONS:
+            self.context.options.define(option)
         self.context.bus.bind(self.context)
 
     # -- life --------------------------------------------------------------------------------
@@ -189,12 +191,12 @@ class Agent:
 
     def wait_filled(self, timeout: float | None = None) -> bool:
         """Block until every body the accounts want offline is here and indexed, or its account is offline."""
+        return self.context.store.wait_until(self.filled, timeout)
 
-        def filled() -> bool:
-            wires = [(self.context.accounts.by_id(number), wire) for number, wire in self._inbound.items()]
-            return all(wire.caught_up or account.status.startswith("offline") for account, wire in wires)
-
-        return self.context.store.wait_until(filled, timeout)
+    def filled(self) -> bool:
+        """Tell whether every body the accounts want offline is here and indexed, or its account is offline."""
+        wires = [(self.context.accounts.by_id(number), wire) for number, wire in self._inbound.items()]
+        return all(wire.caught_up or account.status.startswith("offline") for account, wire in wires)
 
     def pending(self) -> list[str]:
         """Return what is still being worked on, in words; what waits for a lost connection is not."""

@@ -20,7 +20,7 @@ from agent.api import *
 
 # A command of the : line, and a key for it. `,` is never bound: it is yours.
 #
-# @command("boss", key=", b", context="index")
+# @command("boss", key=",b", context="index")
 # def boss():
 #     "Count what the boss wrote"
 #     print(inbox.search("from:boss@example.org is:unread").count())
