@@ -204,9 +204,13 @@ _UNDO = """
 -- op.undone: the job that took this change back
 ALTER TABLE op ADD COLUMN undone INTEGER;
 DROP INDEX op_job;
-CREATE INDEX op_job ON op (job, state);
+CREATE INDEX op_job ON op (job);
+CREATE INDEX op_job_open ON op (job) WHERE state IN ('pending', 'sent');
+CREATE INDEX op_job_failed ON op (job) WHERE state = 'failed';
 DROP INDEX op_message;
 CREATE INDEX op_message ON op (message);
+DROP INDEX IF EXISTS op_original;
+CREATE INDEX op_original ON op (original) WHERE original IS NOT NULL;
 CREATE INDEX op_after ON op (after) WHERE after IS NOT NULL;
 CREATE INDEX job_undone ON job (undone) WHERE undone IS NOT NULL;
 """

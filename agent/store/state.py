@@ -281,23 +281,26 @@ def handled(tx: Transaction, message: int) -> None:
 
 def refresh(tx: Transaction, ids: Sequence[int]) -> None:
     """Recompute what is shown of messages: the server's state with the open operations applied."""
-    tx.execute("CREATE TEMP TABLE IF NOT EXISTS stale (id INTEGER PRIMARY KEY)")
+    tx.execute("CREATE TEMP TABLE IF NOT EXISTS stale (id INTEGER PRIMARY KEY, open)")
     tx.execute("DELETE FROM stale")
-    tx.executemany("INSERT OR IGNORE INTO stale VALUES (?)", [(message,) for message in ids])
-    tags = "CASE local_tags WHEN '' THEN s_tags ELSE with_tags(s_tags, local_tags, '') END"
+    tx.executemany("INSERT OR IGNORE INTO stale (id) VALUES (?)", [(message,) for message in ids])
     tx.execute(
-        f"UPDATE message SET folder = s_folder, flags = s_flags, tags = {tags}"
-        " WHERE id IN (SELECT id FROM stale)"
-        f" AND (folder IS NOT s_folder OR flags <> s_flags OR tags <> {tags})"
-        f" AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = message.id AND op.state IN {OPEN})"
+        f"UPDATE stale SET open = 1 WHERE EXISTS (SELECT 1 FROM op WHERE message = stale.id AND state IN {OPEN})"
     )
+    tags = "CASE local_tags WHEN '' THEN s_tags ELSE with_tags(s_tags, local_tags, '') END"
+    # One column at a time: each change costs the indexes that hold the column, and few have changed.
+    for shown, server in (("folder", "s_folder"), ("flags", "s_flags"), ("tags", tags)):
+        tx.execute(
+            f"UPDATE message SET {shown} = {server} WHERE id IN (SELECT id FROM stale WHERE open IS NULL)"
+            f" AND {shown} IS NOT {server}"
+        )
     rows = tx.execute(
         f"SELECT m.id, s_folder, s_flags, {tags} AS s_tags, op.kind, add_flags, remove_flags, add_tags,"
         " remove_tags, target FROM stale CROSS JOIN op ON op.message = stale.id CROSS JOIN message m"
-        f" ON m.id = stale.id WHERE op.state IN {OPEN} ORDER BY stale.id, op.id"
+        f" ON m.id = stale.id WHERE stale.open AND op.state IN {OPEN} ORDER BY stale.id, op.id"
     )
-    shown = [_applied(list(ops)) for _, ops in itertools.groupby(rows, key=itemgetter("id"))]
-    tx.executemany("UPDATE message SET folder = ?, flags = ?, tags = ? WHERE id = ?", shown)
+    found = [_applied(list(ops)) for _, ops in itertools.groupby(rows, key=itemgetter("id"))]
+    tx.executemany("UPDATE message SET folder = ?, flags = ?, tags = ? WHERE id = ?", found)
 
 
 def _applied(ops: Sequence[sqlite3.Row]) -> tuple[int | None, int, str, int]:

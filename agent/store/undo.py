@@ -166,11 +166,10 @@ def _flags_and_moves(tx: Transaction, job: int, new: int, left: Counter[str]) ->
         " FROM undoing JOIN op o ON o.id = undoing.op ORDER BY o.id",
         (new,),
     )
-    tx.execute(
-        "UPDATE op SET undone = ?, state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END"
-        " WHERE id IN (SELECT op FROM undoing)",
-        (new,),
-    )
+    for change, which in (("undone = ?", "<>"), ("undone = ?, state = 'cancelled'", "=")):
+        tx.execute(
+            f"UPDATE op SET {change} WHERE id IN (SELECT op FROM undoing WHERE was {which} 'pending')", (new,)
+        )
     state.refresh(tx, [row[0] for row in tx.execute("SELECT message FROM undoing WHERE was = 'pending'")])
     journal.show(tx, new)
     return int(tx.execute("SELECT count(*) FROM undoing").fetchone()[0])
