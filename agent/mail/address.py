@@ -32,6 +32,13 @@ _NO_ADDRESS = re.compile(r'[\x00-\x20\x7f-\xa0\ufffd<>,;"()\\]|@.*@|@\Z|:(?!.*\]
 _COMMENT = re.compile(r"\([^()]*\)")
 _LONGEST = 998  # a line of mail; RFC 5321 allows 254
 _QUOTED_LOCAL = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*+"')
+# What nearly all senders write, read in one step: a name or none and <an address>, an address (with a comment).
+_ATOM = r"(?:[\w!#$%&'*+/^`{|}~.-]++|=\?[^?\s\"<>(),;:]{1,60}\?[BbQq]\?[^?\s\"<>(),;:]*+\?=)"
+_ADDR = r"[\w!#$%&'*+/=^`{|}~.-]{1,300}+@[\w.-]{1,300}+"
+_USUAL = re.compile(
+    rf"(?:(?:({_ATOM}(?: {_ATOM})*+)|\"([^\"\\]*+)\")? ?<({_ADDR})>|({_ADDR})(?: \(([^()\\\"]*+)\))?)(?:, ?(?=.)|\Z)",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def parse_addresses(text: str) -> tuple[Address, ...]:
 
 def decode_addresses(text: str, decode: Callable[[str], str]) -> tuple[Address, ...]:
     """Return the mailboxes of undecoded header text; `decode` sees names only, never an address."""
-    return tuple(address for address in _mailboxes(text, decode) if address.addr or address.name)
+    return _usual(text, decode) or tuple(each for each in _mailboxes(text, decode) if each.addr or each.name)
 
 
 def format_addresses(addresses: Iterable[Address]) -> str:
@@ -109,6 +116,17 @@ def normal_address(address: Address | str) -> str:
 
 
 # -- reading ---------------------------------------------------------------------------------
+
+
+def _usual(text: str, decode: Callable[[str], str]) -> tuple[Address, ...]:
+    """Read the usual forms; nothing where there is anything else."""
+    result, place = [], 0
+    while found := _USUAL.match(text, place):
+        words, quoted, angle, bare, comment = found.groups()
+        name = words or quoted or comment
+        result.append(_named(_clean(decode(name)) if name else "", angle or bare))
+        place = found.end()
+    return tuple(result) if result and place == len(text) else ()
 
 
 class _Piece(NamedTuple):
