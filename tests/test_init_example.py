@@ -13,6 +13,7 @@ import pytest
 from agent import api, builtin, userconf
 from agent.app import Agent
 from agent.config.paths import Paths
+from agent.core.keymap import CONTEXTS
 from agent.core.message import Message
 from agent.demo.server import DemoServer, demo_config
 from tests.harness.agents import TestClock
@@ -145,7 +146,9 @@ def test_the_command_and_the_keys_are_there(load: Load) -> None:
     commands, keymap = agent.context.commands, agent.context.keymap
     assert "Tag the selected messages" in str(commands["park"].help)
     assert [str(binding.sequence) for binding in keymap.keys_of("park")] == [",p"]
-    assert keymap.find((",", "u"), ["index"]).binding.line == "search is:unread"
+    found = keymap.find((",", "u"), CONTEXTS).binding
+    assert found is not None
+    assert found.line == "search is:unread"
     assert agent.context.options["wrap"] == 80
     assert agent.context.options["automatic-per-hour"] == 10
 
