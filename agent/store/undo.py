@@ -121,11 +121,9 @@ def _cancel_mail(tx: Transaction, row: sqlite3.Row, now: float) -> None:
 
 # -- flags, tags and moves: any number of them at once ---------------------------------------
 
-# A later change to the same thing, by a job that has not been undone.
-_LATER = """
-EXISTS (SELECT 1 FROM op e JOIN job j ON j.id = e.job
-  WHERE e.message = op.message AND e.id > op.id AND e.job <> op.job AND e.undone IS NULL
-  AND e.state NOT IN ('failed', 'cancelled') AND j.origin <> 'undo'
+# A later change to the same thing.
+_LATER = f"""
+EXISTS (SELECT 1 FROM op e JOIN job j ON j.id = e.job WHERE {undo_copies.STANDS}
   AND CASE WHEN op.kind = 'move' THEN e.kind <> 'flags' ELSE e.kind = 'flags' AND
     ((e.add_flags | e.remove_flags) & (op.add_flags | op.remove_flags) <> 0
      OR common_tags(e.add_tags || e.remove_tags, op.add_tags || op.remove_tags) <> '') END)

@@ -13,13 +13,19 @@ from collections import Counter
 from agent.store import state
 from agent.store.db import Transaction
 
+# Whether `e`, a change after `op`, still shows: an undo and its redo, both after `op`, do not.
+STANDS = """
+e.message = op.message AND e.id > op.id AND e.job <> op.job AND e.undone IS NULL
+AND e.state NOT IN ('failed', 'cancelled') AND (j.origin NOT IN ('undo', 'redo') OR
+  (WITH RECURSIVE chain (id) AS (SELECT e.job UNION ALL SELECT p.id FROM job p JOIN chain ON p.undone = chain.id
+    WHERE p.id > op.job) SELECT count(*) % 2 FROM chain))
+"""
+
 # later: 1 when flags were changed since, 2 when the message went somewhere.
-_OPS = """
+_OPS = f"""
 SELECT op.*, m.folder AS at, o.folder AS original_at, o.account AS original_account,
   (SELECT f.present FROM folder f WHERE f.id = op.source) AS source_present,
-  (SELECT max(1 + (e.kind <> 'flags')) FROM op e JOIN job j ON j.id = e.job WHERE e.message = op.message
-    AND e.id > op.id AND e.job <> op.job AND e.undone IS NULL AND e.state NOT IN ('failed', 'cancelled')
-    AND j.origin <> 'undo') AS later
+  (SELECT max(1 + (e.kind <> 'flags')) FROM op e JOIN job j ON j.id = e.job WHERE {STANDS}) AS later
 FROM op JOIN message m ON m.id = op.message LEFT JOIN message o ON o.id = op.original
 WHERE op.job = ? AND op.undone IS NULL AND op.state NOT IN ('failed', 'cancelled')
   AND op.kind IN ('copy', 'append', 'delete') ORDER BY op.id
