@@ -172,6 +172,8 @@ class Draft:
     def save(self) -> Job:
         """Keep it in the drafts folder; saving again replaces what was kept."""
         context, account, folder = self._context, self._account, self._account.drafts
+        # Each version has an id of its own: by it an append whose answer was lost is found again.
+        self._content.message_id = composition.new_message_id(self.from_.domain, os.urandom(16))
         raw = self._build(keep_bcc=True)
         now = context.clock.now()
         item = bodies.of_bytes(
