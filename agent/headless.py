@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import linecache
 import signal
 import sys
@@ -15,9 +16,13 @@ from typing import TextIO
 
 from agent import api
 from agent.app import Agent
+from agent.core.account import Account
+from agent.core.job import Job
+from agent.core.progress import Progress
 from agent.core.supervisor import trimmed
 from agent.errors import AgentError, CommandError
 from agent.mail.safe import safe, safe_block
+from agent.progress import Meter, follow
 
 # Exit status, as sysexits.h has it: what stays queued may be tried later.
 QUEUED = 75
@@ -154,8 +159,10 @@ def run_sync(agent: Agent, names: Sequence[str], out: TextIO) -> int:
     """Sync accounts and tell what came; return the exit status."""
     accounts = [agent.context.accounts[name] for name in names] or list(agent.context.accounts.values())
     jobs = [(account, account.messages.count(), account.sync()) for account in accounts]
-    bad = 0
+    bad, meter = 0, Meter(sys.stderr, agent.clock)
+    look = functools.partial(_sync_progress, [(account, job) for account, _, job in jobs])
     for account, before, job in jobs:
+        follow(agent.context.store, lambda job=job: job.done, look, meter)  # type: ignore[misc]
         try:
             job.wait()
         except AgentError as error:
@@ -164,8 +171,19 @@ def run_sync(agent: Agent, names: Sequence[str], out: TextIO) -> int:
         else:
             total = account.messages.count()
             out.write(f"{account.name}: {total} messages, {total - before:+d}\n")
-    agent.wait_filled()
+    follow(agent.context.store, agent.filled, look, meter)
     return bad or drain(agent)
+
+
+def _sync_progress(jobs: Sequence[tuple[Account, Job]]) -> Progress | None:
+    """Return how far the first account is that is at something: its wire is here, or another process has it."""
+    for account, job in jobs:
+        if (seen := account.progress) is not None:
+            return Progress(f"{account.name}: {seen.what}", seen.done, seen.total, seen.unit)
+        counted = job.counted
+        if counted is not None and not job.done:
+            return Progress(f"{account.name}: syncing", *counted)
+    return None
 
 
 def send(agent: Agent, args: Namespace, text: str, out: TextIO) -> int:

@@ -10,6 +10,7 @@ from agent.core import job as jobs
 from agent.core.folder import Folder
 from agent.core.job import Job
 from agent.core.messages import Messages
+from agent.core.progress import Progress
 from agent.errors import CommandError, NotFound, did_you_mean
 from agent.mail import query
 from agent.mail.address import Address
@@ -50,6 +51,7 @@ class Account:
         self._config = config
         self._name = name
         self.status = "offline"  # what the wire's thread says: offline, connecting, online, or why not
+        self.progress: Progress | None = None  # of the long work that the wire's thread is at
 
     @property
     def id(self) -> int:

@@ -7,12 +7,13 @@ person asks for goes first. Each batch is committed by itself: a kill loses at m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.clock import Clock
 from agent.core import bodies
 from agent.core.account import Account
+from agent.core.progress import Progress
 from agent.core.uidset import compress
 from agent.errors import Refused
 from agent.mail.header import Envelope
@@ -54,41 +55,65 @@ class Background:
         self._bodies_done = account.config.offline.bodies_s <= 0
         self._index_done = False
         self._bulk = Bulk(store)
+        self._total: int | None = None  # octets of bodies, then contents to be indexed
+        self._done = 0
 
     def restart(self) -> None:
         """Look again from the newest message on: something has been listed."""
         self._before = None
         self._bodies_done = self._account.config.offline.bodies_s <= 0
         self._index_done = False
+        self._total = None
 
     def step(self) -> bool:
         """Do one piece; return whether there was any."""
         if not self._bodies_done:
             wanted = self._next_bodies()
             if wanted:
+                self._report(
+                    "bringing bodies", self._octets_wanted, "octets", sum(each.size for each in wanted)
+                )
                 self._fetch(wanted)
                 return True
             self._bulk.drain()
-            self._bodies_done = True
+            self._bodies_done, self._total = True, None
         if not self._index_done:
             work = self._store.write(lambda tx: contents.index_some(tx, _INDEXED), bulk=True)
-            self._index_done = work.result() == 0
-            return not self._index_done
+            indexed = work.result()
+            self._index_done = indexed == 0
+            if indexed:
+                self._report(
+                    "indexing", lambda: contents.unindexed(self._store.reader) + indexed, "", indexed
+                )
+                return True
+        self._account.progress = None
         return False
+
+    def _report(self, what: str, count: Callable[[], int], unit: str, more: int) -> None:
+        """Tell how far it is; what there is to do is counted once."""
+        if self._total is None:
+            self._total, self._done = count(), 0
+        self._done += more
+        self._account.progress = Progress(what, min(self._done, self._total), self._total, unit)
+
+    def _octets_wanted(self) -> int:
+        sql = (
+            "SELECT coalesce(sum(m.size), 0) FROM message m JOIN content c ON c.id = m.content WHERE"
+            " m.folder IS NOT NULL AND m.account = ? AND c.state = ? AND m.s_uid IS NOT NULL AND m.received >= ?"
+        )
+        return int(self._store.read(sql, (self._account.id, schema.LISTED, self._since()))[0][0])
 
     # -- bodies ------------------------------------------------------------------------------
 
     def _next_bodies(self) -> list[_Wanted]:
         """Return the newest messages of one folder that are wanted, bounded in octets."""
-        keep_s = self._account.config.offline.bodies_s
-        since = 0 if keep_s == float("inf") else int(self._clock.now() - keep_s)
         date, number = self._before or (1 << 62, 1 << 62)
         rows = self._store.reader.execute(
             "SELECT m.id, m.s_folder, m.s_uid, m.size, m.date FROM message m INDEXED BY message_all"
             " JOIN content c ON c.id = m.content WHERE m.folder IS NOT NULL AND (m.date, m.id) < (?, ?)"
             " AND m.account = ? AND c.state = ? AND m.s_uid IS NOT NULL AND m.received >= ?"
             " ORDER BY m.date DESC, m.id DESC LIMIT ?",
-            (date, number, self._account.id, schema.LISTED, since, _MESSAGES),
+            (date, number, self._account.id, schema.LISTED, self._since(), _MESSAGES),
         )
         found: list[_Wanted] = []
         octets = 0
@@ -99,6 +124,10 @@ class Background:
             octets += row["size"]
             self._before = (row["date"], row["id"])
         return found
+
+    def _since(self) -> int:
+        keep_s = self._account.config.offline.bodies_s
+        return 0 if keep_s == float("inf") else int(self._clock.now() - keep_s)
 
     def _fetch(self, wanted: Sequence[_Wanted]) -> None:
         """Bring one batch here; what the server will not give is passed over until the next start."""

@@ -194,7 +194,7 @@ class Inbound:
         store, clock, account = self._store, self._clock, self._account
         self._wire = backend
         self._may_idle = account.config.fetch.idle
-        self._sync = FolderSync(store, clock, backend, account.role_of, self._serve_interactive)
+        self._sync = FolderSync(store, clock, backend, account, self._serve_interactive)
         self._replay = Replay(store, clock, backend, account.id, self._sync)
         self._requests = Requests(
             store, clock, backend, account, self._list_folders, self._sync_folders, self._stale.add
@@ -227,6 +227,7 @@ class Inbound:
         """Between two commands of a long sync: fetches and verbs go first."""
         if self._stopping:
             raise NetworkError("stopping")
+        self._requests.publish()
         request = journal.next_request(self._store.reader, self._account.id, "fetch")
         if request is not None:
             self._requests.answer(request)

@@ -76,6 +76,12 @@ class Job:
         row = self._row()
         return row["progress"] / row["total"] if row and row["total"] else None
 
+    @property
+    def counted(self) -> tuple[int, int] | None:
+        """How many of how many are done; None when that is not known."""
+        row = self._row()
+        return (row["progress"], row["total"]) if row and row["total"] else None
+
     def wait(self, timeout: float | None = None) -> Job:
         """Block until it has ended, at most `timeout` seconds; Ctrl-C stops the waiting, not the job.
 

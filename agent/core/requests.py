@@ -24,6 +24,7 @@ from agent.store.folders import FolderRow
 
 _log = logging.getLogger("agent.requests")
 _MESSAGES = 50  # whole messages in one FETCH
+_PUBLISHED_S = 0.5
 
 
 class Requests:
@@ -41,6 +42,8 @@ class Requests:
         self._list_folders = list_folders
         self._sync_folders = sync_folders
         self._sync_later = sync_later
+        self._syncing: int | None = None  # the job of the sync that is running
+        self._published = 0.0
 
     def answer(self, request: Row) -> None:
         """Carry out one request and say in its row what became of it."""
@@ -49,15 +52,28 @@ class Requests:
             return  # cancelled meanwhile
         error = ""
         try:
-            self._do(request["kind"], args, again)
+            self._do(job, request["kind"], args, again)
         except (Refused, ShortBody, CommandError) as refused:
             error = str(refused)
         now = self._clock.now()
         self._store.write(lambda tx: journal.end(tx, job, error, now)).result()
 
-    def _do(self, kind: str, args: dict[str, Any], again: bool) -> None:
+    def publish(self) -> None:
+        """Write into the row of a running sync how far it is: other processes read it there."""
+        progress, now = self._account.progress, self._clock.monotonic()
+        if self._syncing is None or progress is None or now - self._published < _PUBLISHED_S:
+            return
+        job, columns = self._syncing, {"progress": progress.done, "total": progress.total or 0}
+        self._published = now
+        self._store.write(lambda tx: journal.set_job(tx, job, **columns), bulk=True)
+
+    def _do(self, job: int, kind: str, args: dict[str, Any], again: bool) -> None:
         if kind == "sync":
-            self._sync(args.get("folders"))
+            self._syncing = job
+            try:
+                self._sync(args.get("folders"))
+            finally:
+                self._syncing = None
         elif kind == "fetch":
             self._fetch_messages(args["messages"])
         elif kind == "create":

@@ -13,6 +13,8 @@ from typing import NamedTuple, TypeVar
 
 from agent.clock import Clock
 from agent.core import bodies
+from agent.core.account import Account
+from agent.core.progress import Progress
 from agent.core.uidset import chunks, compress
 from agent.errors import Refused
 from agent.net.base import Backend, Fetched, FlagState, FolderState, ShortBody
@@ -43,13 +45,13 @@ class FolderSync:
     """One folder's way to equality with the server."""
 
     def __init__(
-        self, store: Store, clock: Clock, backend: Backend, role: Callable[[FolderRow], str],
-        between: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self, store: Store, clock: Clock, backend: Backend, account: Account, between: Callable[[], None]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._backend = backend
-        self._role = role
+        self._account = account
+        self._role = account.role_of
         self._bulk = Bulk(store)
         self._between = between  # called between commands: lets interactive work go first
 
@@ -178,6 +180,7 @@ class FolderSync:
         arrived = 0
         for _, some in chunks(uids, _ARRIVALS):
             arrived += self._bring(row, some)
+            self._account.progress = Progress(f"fetching into {row.name}", arrived, len(uids))
             self._between_commands(row)
         self._write(lambda tx: folders.progress(tx, row.id, uidnext=max(uidnext, max(uids, default=0) + 1)))
         return arrived
@@ -255,8 +258,10 @@ class FolderSync:
                 some, uids = uids[-size:], uids[:-size]
                 self._list(row, some)
                 size = _LISTING
+                self._account.progress = Progress(f"listing {row.name}", listed - len(uids), listed)
                 self._between_commands(row)
         finally:
+            self._account.progress = None
             self._bulk.drain()  # whoever comes next starts from what is committed
         now = self._clock.now()
         self._write(lambda tx: state.lose_unbound(tx, folder, now))
