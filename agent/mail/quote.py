@@ -9,7 +9,9 @@ from agent.mail.address import parse_addresses
 from agent.mail.header import Envelope
 
 _SNIPPET = 200
-_SNIPPET_FROM = (3_000, 20_000)  # characters looked at, the second when the first are all quoted
+# Characters looked at, and how many of them suffice unquoted: of the first, what an announcement may take too.
+_SNIPPET_FROM = ((1_000, 500), (3_000, 1), (20_000, 0))
+_ALL_QUOTED = 3_000  # characters of which a snippet is made when there are only quotations
 _QUOTE_MARKS = (">", "|")
 _COLONS = (":", "：")
 _RULES = ("--", "__", "**")
@@ -17,8 +19,34 @@ _RULES = ("--", "__", "**")
 _ATTRIBUTION = re.compile(
     r"(?=[^\n]{0,500}\d)[^\n]{1,500}?(?:wrote|writes|said|schrieb|geschrieben|écrit|escribi[óo]|ha scritto|scrisse"
     r"|escreveu|schreef|skrev|kirjoitti|napsala?(?:\(a\))?|napisała?(?:\(a\))?|пишет|написала?(?:\(а\))?|yazdı|写道"
-    r"|のメール|作成)(?:\s?[:：]?\s*\Z|\s[^\n]{1,120}[:：]\s*\Z)",
-    re.IGNORECASE,
+    r"|のメール|作成)(?:\s?[:：]?\s*\Z|\s[^\n]{1,120}[:：]\s*\Z)"
+)
+_SAID = (
+    *(
+        "wrote",
+        "writes",
+        "said",
+        "schrieb",
+        "geschrieben",
+        "écrit",
+        "escribi",
+        "ha scritto",
+        "scrisse",
+        "escreveu",
+    ),
+    *(
+        "schreef",
+        "skrev",
+        "kirjoitti",
+        "napsal",
+        "napisał",
+        "пишет",
+        "написал",
+        "yazd",
+        "写道",
+        "のメール",
+        "作成",
+    ),
 )
 _ORIGINAL = re.compile(
     r"\s*(?:-{2,}|_{5,}|\*{3,})\s?(?:original|forwarded|ursprüngliche|weitergeleitete|message|mensaje|messaggio)?"
@@ -27,12 +55,12 @@ _ORIGINAL = re.compile(
 )
 # The header lines that Outlook writes above what it quotes.
 _HEADER_LINES = re.compile(
-    r"^\*?(?:From|Von|De|Från|Fra|Van|Da|Od|От|差出人|发件人|寄件者)\s?[:：][^\n]+\n"
+    r"\n\*?(?:From|Von|De|Från|Fra|Van|Da|Od|От|差出人|发件人|寄件者)\s?[:：][^\n]+\n"
     r"(?:\*?[^\n:：>]{2,20}[:：][^\n]*\n){2,8}",
-    re.MULTILINE | re.IGNORECASE,
+    re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"<[^<>\s]{1,100}@")
-_SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
+_SIGNATURE = re.compile(r"\n-- ?(?=\n|\Z)")
 _LONGEST_SIGNATURE = 15  # lines; more below `-- ` is no signature but text
 _PGP_FRAME = re.compile(
     r"-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash:[^\n]*\n|\n)*|-----BEGIN PGP SIGNATURE-----[\s\S]*"
@@ -91,11 +119,12 @@ def _flowed(paragraph: list[str], depth: int) -> str:
 def split_signature(text: str) -> tuple[str, str]:
     """Return the text before the signature, and the signature (without its `-- ` line)."""
     last = None
-    for found in _SIGNATURE.finditer(text):
-        last = found
-    if last is None or text.count("\n", last.end()) > _LONGEST_SIGNATURE:
+    if "--" in text:
+        for found in _SIGNATURE.finditer(f"\n{text}"):
+            last = found
+    if last is None or text.count("\n", last.end() - 1) > _LONGEST_SIGNATURE:
         return text, ""
-    return text[: last.start()], text[last.end() :].strip("\n")
+    return text[: last.start()], text[last.end() - 1 :].strip("\n")
 
 
 def strip_signature(text: str) -> str:
@@ -111,37 +140,43 @@ def signature_of(text: str) -> str:
 def strip_quotes(text: str) -> str:
     """Return what the sender wrote: without quotations, the lines that announce them, and the signature."""
     lines: list[str] = []
-    if found := _HEADER_LINES.search(text):
+    announced = False  # whether a quotation may have been announced by the last of the lines
+    if found := _HEADER_LINES.search(f"\n{text}"):
         text = text[: found.start()]
     for line in strip_signature(_PGP_FRAME.sub("", text)).split("\n"):
         if line[:4].lstrip()[:1] in _QUOTE_MARKS:
-            _drop_announcement(lines)
+            announced = announced and _drop_announcement(lines)
         elif line[:16].lstrip()[:2] in _RULES and _ORIGINAL.match(line):
             break
-        elif line[-1:] in _COLONS and _ADDRESS.search(line) and _ATTRIBUTION.match(line):
+        elif line[-1:] in _COLONS and _ADDRESS.search(line) and _ATTRIBUTION.match(line.lower()):
             break  # a quotation without marks
         else:
             lines.append(line)
+            announced = True
     return "\n".join(lines)
 
 
-def _drop_announcement(lines: list[str]) -> None:
-    """Take `On ... wrote:`, on one line or broken over up to three, off the end."""
+def _drop_announcement(lines: list[str]) -> bool:
+    """Take `On ... wrote:`, on one line or broken over up to three, off the end; tell whether it was there."""
     end = len(lines)
     while end and not lines[end - 1].strip():
         end -= 1
-    for count in range(1, 4):
-        if count <= end and _ATTRIBUTION.match(" ".join(lines[end - count : end])):
+    near = [line.lower() for line in lines[max(0, end - 3) : end]]
+    if not any(word in line for line in near for word in _SAID):
+        return False
+    for count in range(1, len(near) + 1):
+        if _ATTRIBUTION.match(" ".join(near[-count:])):
             del lines[end - count :]
-            return
+            return True
+    return False
 
 
 def snippet_of(text: str) -> str:
     """Return the beginning of what the sender wrote in one line of at most 200 characters."""
     words = ""
-    for size in _SNIPPET_FROM:
+    for size, enough in _SNIPPET_FROM:
         words = " ".join(strip_quotes(text[:size]).split())
-        if words or len(text) <= size:
+        if len(words) >= enough or len(text) <= size:
             break
-    words = words or " ".join(text[: _SNIPPET_FROM[0]].split())
+    words = words or " ".join(text[:_ALL_QUOTED].split())
     return words if len(words) <= _SNIPPET else words[: _SNIPPET - 1] + "…"
