@@ -35,6 +35,11 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).translate(_folding())
 
 
+def words(text: str) -> list[str]:
+    """Return the words of a text as they are spelled, split where `tokens` splits."""
+    return _word().findall(split_cjk(text))
+
+
 def tokens(text: str) -> list[str]:
     """Return the folded words of a text in order, as the index has them."""
     if text.isascii():

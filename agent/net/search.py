@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from agent.mail.query import All, And, Date, Is, Node, Not, Or, Person, Size, Tag, Words
+from agent.mail.words import words
 from agent.net.imap_syntax import search_date
 
 Criterion = list[str | bytes]
@@ -39,7 +40,6 @@ _NOT_FLAG = {
 }
 _PERSON = {"from": "FROM", "to": "TO", "cc": "CC", "bcc": "BCC", "list": "HEADER List-Id"}
 _TEXT = {"any": "TEXT", "subject": "SUBJECT", "body": "BODY"}
-_WORD = re.compile(r"[^\W_]+")
 _PERSON_PART = re.compile(r'[^\s\x00-\x1f\x7f<>"(),;:\\]+')
 _ATOM = re.compile(r"[A-Za-z0-9!#$&'+,\-./:;<=>?@\[^_`|}~]+")
 _DAY = 86400
@@ -88,8 +88,8 @@ def _mark(node: Node) -> Keys:
 def _words(node: Words) -> Keys:
     if node.field == "filename":
         return ALL
-    words = _WORD.findall(node.text)
-    return _containing(_TEXT[node.field], words) if words else NONE
+    found = words(node.text)
+    return _containing(_TEXT[node.field], found) if found else NONE
 
 
 def _containing(key: str, words: Iterable[str]) -> Keys:

@@ -38,6 +38,7 @@ _TRAIT = {
 _TRAITS = AUTOMATIC | LIST | BULK | BOUNCE | ATTACHMENT | CALENDAR | SIGNATURE
 _PERSON = {"from": "from_", "to": "to_", "cc": "cc", "bcc": "bcc", "list": "list_id"}
 _COLUMN = {"any": "", "subject": "subject : ", "body": "body : ", "filename": "files : "}
+_NEVER = "m.id < 0"  # a bare 0 leaves SQLite without a plan where an index is prescribed
 # Another set of texts of tags begins behind each one that is known: a walk over distinct values.
 _TAGGED = """
 WITH RECURSIVE known(tags) AS (
@@ -149,7 +150,7 @@ def traits(name: str) -> str:
 
 def _words(node: query.Words, sql: Sql) -> str:
     text = expression(node)
-    return in_text(text, sql) if text else "0"  # a text without a letter or digit is nowhere
+    return in_text(text, sql) if text else _NEVER  # a text without a letter or digit is nowhere
 
 
 def _and(node: query.And, sql: Sql) -> str:
@@ -165,7 +166,7 @@ def _or(node: query.Or, sql: Sql) -> str:
     parts = [f"({render(item, sql)})" for item in node.items if not expression(item)]
     if texts:
         parts.append(in_text(" OR ".join(f"({text})" for text in texts), sql))
-    return " OR ".join(parts) or "0"
+    return " OR ".join(parts) or _NEVER
 
 
 def _not(node: query.Not, sql: Sql) -> str:
@@ -200,14 +201,19 @@ def _tag(node: query.Tag, sql: Sql) -> str:
 
 
 def _in(node: query.In, sql: Sql) -> str:
-    return f"m.folder IN ({','.join(map(str, folders_named(sql.db, node.folder)))})"
+    return _among("m.folder", folders_named(sql.db, node.folder))
 
 
 def _in_account(node: query.InAccount, sql: Sql) -> str:
     wanted = node.name.casefold()
     rows = sql.db.execute("SELECT id, name FROM account")
     found = [row["id"] for row in rows if row["name"].casefold() == wanted]
-    return f"m.account IN ({','.join(map(str, found))})"
+    return _among("m.account", found)
+
+
+def _among(column: str, numbers: Iterable[int]) -> str:
+    listed = ",".join(map(str, numbers))
+    return f"{column} IN ({listed})" if listed else _NEVER
 
 
 def _date(node: query.Date, sql: Sql) -> str:
