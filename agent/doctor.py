@@ -11,9 +11,10 @@ from agent.config.load import load
 from agent.config.paths import Paths
 from agent.config.schema import AccountConfig, Config
 from agent.core.outbox import Outbox
-from agent.errors import AgentError, ConfigError
+from agent.errors import AgentError, ConfigError, Damaged
 from agent.mail.safe import safe_block
 from agent.net import connect
+from agent.store import care
 
 Finding = tuple[bool, str]
 
@@ -84,13 +85,19 @@ def _data(paths: Paths, config: Config) -> Iterator[Finding]:
     """Open the store as any process does, look at what waits in it, and load init.py."""
     agent = Agent(config, paths, may_own=False)
     try:
+        wrong = care.examine(paths.database) if paths.database.exists() else []
+        if wrong:
+            care.suspect(paths.database)
+            raise Damaged(f"{paths.database}: {wrong[0]}; end all agents and start one: it is rebuilt then")
         agent.start()
     except AgentError as error:
         yield False, str(error)
         return
     try:
+        # Mail of accounts that are not configured.
+        yield from ((False, text) for text in agent.context.messages)
         builtin.install(agent.context)
-        yield True, f"{paths.database}: can be read and written"
+        yield True, f"{paths.database}: can be read and written, and is whole"
         yield from _outbox(agent)
         yield from _init(agent, paths)
     finally:

@@ -28,6 +28,7 @@ _log = logging.getLogger("agent.outbound")
 _RETRY_S = (60.0, 3600.0)
 _GIVE_UP_S = 5 * 86_400.0
 _GLANCE_S = 60.0
+_HELD_S = 5.0  # between two attempts to store that something was sent
 _LINGER_S = 20.0  # the connection stays open this long for more
 
 
@@ -82,7 +83,7 @@ class Outbound:
                 # Nothing more leaves before its state can be written down.
                 _log.error("%s: %s", self._account.name, error)
                 self._hang_up()
-                self._listen(_GLANCE_S)
+                self._hold(_GLANCE_S)
             except Exception:  # a bug must not end the sending of this account
                 _log.exception("%s: internal error while sending", self._account.name)
                 self._hang_up()
@@ -107,6 +108,12 @@ class Outbound:
         while not self._bell.empty():
             self._bell.get()
         return True
+
+    def _hold(self, seconds: float) -> None:
+        """Wait, whoever rings, unless we are to stop."""
+        end = self._clock.monotonic() + seconds
+        while not self._stopping and (left := end - self._clock.monotonic()) > 0:
+            self._listen(min(left, 1.0))
 
     # -- one message -------------------------------------------------------------------------
 
@@ -234,7 +241,23 @@ class Outbound:
                 journal.change_flags(tx, job, [item["answers"]], bit, 0)
                 journal.finish(tx, job, now)
 
-        self._store.write(work, durable=True).result()
+        self._keep(work)
+
+    def _keep(self, work: Callable[[Transaction], None]) -> None:
+        """Store what the server has told us; without room it is held until there is some.
+
+        Should the program end before that, the message is `uncertain`, as after a crash.
+        """
+        while True:
+            try:
+                self._store.write(work, durable=True).result()
+            except StoreError as error:
+                if self._stopping:
+                    raise
+                _log.error("%s: a message is sent, which cannot be stored yet: %s", self._account.name, error)
+                self._hold(_HELD_S)
+            else:
+                return
 
     def _sent_folder(self) -> int | None:
         wanted = self._account.config.folders.get("sent")
