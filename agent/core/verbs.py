@@ -7,7 +7,8 @@ returns a Job. On a thread that may wait, the change is visible when the verb re
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from agent.core import job as jobs
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Removing more than this for good wants a second word.
 _MANY, _MUCH = 50, 0.2
+_BULK = 500  # a verb on more messages lets others go first on the wire
 
 
 class Verbs(ABC):
@@ -129,9 +131,10 @@ class Verbs(ABC):
         return self._act("deleted", "for good", journal.delete, ids)
 
     def _refuse_mass_deletion(self, ids: Sequence[int]) -> None:
-        held: dict[int, int] = {}
-        for row in self._context.read(messages.get_many, ids):
-            held[row["folder"]] = held.get(row["folder"], 0) + 1
+        held: Counter[int] = Counter()
+        for some, marks in _pieces(ids):
+            sql = f"SELECT folder, count(*) FROM message WHERE folder IS NOT NULL AND id IN ({marks}) GROUP BY folder"
+            held.update(dict(map(tuple, self._context.store.read(sql, some))))
         for folder, count in held.items():
             total = self._context.store.read("SELECT count(*) FROM message WHERE folder = ?", (folder,))[0][0]
             if count > _MANY or (count > 1 and count > _MUCH * total):
@@ -159,9 +162,8 @@ class Verbs(ABC):
 
     def _by_account(self, ids: Sequence[int]) -> dict[Account, list[int]]:
         found: dict[Account, list[int]] = {}
-        for start in range(0, len(ids), 500):
-            some = ids[start : start + 500]
-            sql = f"SELECT id, account FROM message WHERE id IN ({','.join('?' * len(some))})"
+        for some, marks in _pieces(ids):
+            sql = f"SELECT id, account FROM message WHERE id IN ({marks})"
             for message, account in self._context.store.read(sql, some):
                 found.setdefault(self._context.accounts.by_id(account), []).append(message)
         return found
@@ -182,22 +184,28 @@ class Verbs(ABC):
         def transaction(tx: Transaction) -> int:
             now = context.clock.now()
             job = journal.add_job(
-                tx, "verb", label, now, bulk=len(chosen) > 500, origin=who.origin, cause=who.cause
+                tx, "verb", label, now, bulk=len(chosen) > _BULK, origin=who.origin, cause=who.cause
             )
-            work(tx, job, chosen)
+            count = work(tx, job, chosen)
+            if len(chosen) > _BULK:
+                journal.set_job(tx, job, total=count)
             journal.finish(tx, job, now)
             return job
 
         return jobs.submit(context, label, transaction)
 
 
+def _pieces(ids: Sequence[int]) -> Iterator[tuple[Sequence[int], str]]:
+    """Split ids into what one statement takes as parameters, with the marks for them."""
+    for start in range(0, len(ids), 10_000):
+        some = ids[start : start + 10_000]
+        yield some, ",".join("?" * len(some))
+
+
 def _move(tx: Transaction, job: int, ids: Sequence[int], folder: Folder) -> int:
-    own: list[int] = []
-    foreign: list[int] = []
-    for message in ids:
-        row = tx.execute("SELECT account FROM message WHERE id = ?", (message,)).fetchone()
-        (own if row and row["account"] == folder.account.id else foreign).append(message)
-    count = journal.move(tx, job, own, folder.id)
+    foreign = journal.foreign(tx, ids, folder.account.id)
+    elsewhere = set(foreign)
+    count = journal.move(tx, job, [message for message in ids if message not in elsewhere], folder.id)
     if foreign:
         appended = journal.copy(tx, job, foreign, folder.id, folder.account.id)
         count += journal.delete(tx, job, foreign, after=appended)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -78,10 +79,11 @@ def newest_request(db: Transaction, account: int) -> int:
 def accounts_with_work(db: Transaction) -> set[int]:
     """Return the accounts whose wires have something to do: requests, operations, bytes for an append."""
     rows = db.execute(
-        "SELECT account FROM op WHERE state = 'pending' UNION"
+        "SELECT id FROM account WHERE EXISTS (SELECT 1 FROM op WHERE op.account = account.id"
+        f"  AND op.state IN {state.OPEN} AND op.state = 'pending') UNION"
         " SELECT account FROM job WHERE state = 'queued' AND kind <> 'verb' AND account IS NOT NULL UNION"
         " SELECT o.account FROM op JOIN message o ON o.id = op.original"
-        " WHERE op.state = 'pending' AND op.kind = 'append'"
+        " WHERE op.original IS NOT NULL AND op.state = 'pending' AND op.kind = 'append'"
     )
     return {row[0] for row in rows}
 
@@ -222,11 +224,20 @@ def _add_op(
     return int(cursor.lastrowid or 0)
 
 
+def foreign(tx: Transaction, ids: Sequence[int], account: int) -> list[int]:
+    """Return those of the messages that lie in other accounts."""
+    _select(tx, ids)
+    rows = tx.execute(
+        "SELECT id FROM message WHERE id IN (SELECT id FROM chosen) AND account <> ?", (account,)
+    )
+    return [row[0] for row in rows]
+
+
 def _select(tx: Transaction, ids: Iterable[int]) -> None:
     """Put ids into the temporary table `chosen`: more of them than a statement takes parameters."""
     tx.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (id INTEGER PRIMARY KEY)")
     tx.execute("DELETE FROM chosen")
-    tx.executemany("INSERT OR IGNORE INTO chosen VALUES (?)", ((message,) for message in ids))
+    tx.executemany("INSERT OR IGNORE INTO chosen VALUES (?)", [(message,) for message in ids])
 
 
 # -- replay ----------------------------------------------------------------------------------
@@ -237,25 +248,31 @@ _OP = "op.*, m.s_folder, m.s_uid, m.s_flags, m.size, m.content FROM op JOIN mess
 def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.Row]:
     """Return the operations of an account that can go to the wire now, oldest first.
 
-    An operation on a message waits while an older one on it is open; one whose message has no UID
-    yet waits until it has one. A copy is of its moment: it waits for what was asked of the original
-    before, and what was asked after waits for it. An append waits for the bytes.
+    An operation on a message waits while an older one on it is open, a copy also while there is one on
+    its original; one whose message has no UID yet waits until it has one; an append waits for the
+    bytes. What is part of a bulk job waits for all that is not.
     """
-    return db.execute(
-        f"SELECT {_OP} LEFT JOIN message o ON o.id = op.original"
-        " WHERE op.account = ?1 AND op.state = 'pending'"
-        " AND (op.after IS NULL OR (SELECT state FROM op a WHERE a.id = op.after) IN ('done', 'unmapped'))"
-        " AND CASE op.kind WHEN 'append' THEN EXISTS (SELECT 1 FROM raw JOIN content c ON c.id = raw.content"
-        "      WHERE raw.content = m.content AND c.state = 2)"
-        "   WHEN 'copy' THEN o.s_uid IS NOT NULL ELSE m.s_uid IS NOT NULL END"
-        " AND NOT EXISTS (SELECT 1 FROM op e WHERE e.message IN (op.message, iif(op.kind = 'copy', op.original, 0))"
-        f"     AND e.state IN {state.OPEN} AND e.id < op.id)"
-        " AND NOT EXISTS (SELECT 1 FROM op e JOIN message t ON t.id = e.message JOIN content c ON c.id = t.content"
-        f"     WHERE e.original = op.message AND e.state IN {state.OPEN} AND e.state <> 'unmapped'"
-        "      AND e.id < op.id AND (e.kind = 'copy' OR c.state <> 2))"
-        " ORDER BY op.id LIMIT ?2",
-        (account, limit),
-    ).fetchall()
+    small = "op.job IN (SELECT id FROM job WHERE state IN ('queued', 'running') AND NOT bulk)"
+    # Written so that an index of the open ones serves: what is done stays for a month.
+    for which in (f"{small} AND op.state IN ('pending', 'sent')", f"op.state IN {state.OPEN}"):
+        found = db.execute(_RUNNABLE.format(which=which), (account, limit)).fetchall()
+        if found:
+            return found
+    return []
+
+
+_RUNNABLE = f"""
+SELECT {_OP} LEFT JOIN message o ON o.id = op.original
+WHERE op.account = ?1 AND op.state = 'pending' AND {{which}}
+  AND (op.after IS NULL OR (SELECT a.state FROM op a WHERE a.id = op.after) IN ('done', 'unmapped'))
+  AND CASE op.kind WHEN 'append' THEN EXISTS (SELECT 1 FROM raw JOIN content c ON c.id = raw.content
+        WHERE raw.content = m.content AND c.state = 2)
+      WHEN 'copy' THEN o.s_uid IS NOT NULL ELSE m.s_uid IS NOT NULL END
+  AND NOT EXISTS (SELECT 1 FROM op e WHERE e.message = op.message AND e.state IN {state.OPEN} AND e.id < op.id)
+  AND (op.kind <> 'copy' OR NOT EXISTS
+    (SELECT 1 FROM op e WHERE e.message = op.original AND e.state IN {state.OPEN} AND e.id < op.id))
+ORDER BY op.id LIMIT ?2
+"""
 
 
 def take(tx: Transaction, ops: Sequence[int]) -> set[int]:
@@ -271,7 +288,8 @@ def take(tx: Transaction, ops: Sequence[int]) -> set[int]:
 def in_doubt(db: Transaction, account: int) -> list[sqlite3.Row]:
     """Return the operations that were sent and whose answer was never heard."""
     return db.execute(
-        f"SELECT {_OP} WHERE op.account = ? AND op.state = 'sent' ORDER BY op.id", (account,)
+        f"SELECT {_OP} WHERE op.account = ? AND op.state IN {state.OPEN} AND op.state = 'sent' ORDER BY op.id",
+        (account,),
     ).fetchall()
 
 
@@ -286,7 +304,8 @@ def wants_bytes(db: Transaction, account: int, limit: int = 50) -> list[sqlite3.
     return db.execute(
         "SELECT DISTINCT o.id, o.s_folder, o.s_uid FROM op JOIN message o ON o.id = op.original"
         " JOIN message m ON m.id = op.message JOIN content c ON c.id = m.content"
-        " WHERE op.state = 'pending' AND op.kind = 'append' AND o.account = ? AND c.state <> 2"
+        " WHERE op.original IS NOT NULL AND op.state = 'pending' AND op.kind = 'append'"
+        " AND o.account = ? AND c.state <> 2"
         " AND (o.s_uid IS NOT NULL OR o.gone IS NOT NULL)"
         " ORDER BY op.id LIMIT ?",
         (account, limit),
@@ -381,7 +400,8 @@ def _refuse_what_follows(tx: Transaction, ops: Sequence[int], error: str, now: f
 
 def _settle(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
     state.refresh(tx, [op["message"] for op in ops])
-    for job in {op["job"] for op in ops}:
+    for job, count in Counter(op["job"] for op in ops).items():
+        tx.execute("UPDATE job SET progress = min(total, progress + ?) WHERE id = ? AND total", (count, job))
         finish(tx, job, now)
 
 

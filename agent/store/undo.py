@@ -65,6 +65,9 @@ def undo(tx: Transaction, job: int, now: float, *, cause: str = "") -> int:
     tx.execute("UPDATE job SET undone = ? WHERE id = ?", (new, row["id"]))
     if told:
         tx.execute("UPDATE job SET label = label || ?, error = ? WHERE id = ?", (f" ({told})", told, new))
+    if row["bulk"]:
+        sql = "UPDATE job SET total = (SELECT count(*) FROM op WHERE job = ?1 AND state = 'pending') WHERE id = ?1"
+        tx.execute(sql, (new,))
     journal.cancelled(tx, row["id"], now)
     journal.finish(tx, new, now)
     return new
