@@ -16,7 +16,7 @@ from agent.core import bodies
 from agent.core.account import Account
 from agent.core.progress import Progress
 from agent.core.uidset import chunks, compress
-from agent.errors import Refused
+from agent.errors import Refused, StoreError
 from agent.net.base import Backend, Fetched, FlagState, FolderState, ShortBody
 from agent.store import folders, state
 from agent.store.bulk import Bulk
@@ -252,23 +252,27 @@ class FolderSync:
         known = state.known(self._store.reader, folder)
         uids = [uid for uid in self._backend.uids(f"UID 1:{row.backfill - 1}") if uid not in known]
         uids = sorted(uid for uid in uids if uid < (row.backfill or 1))
-        size, listed = _FIRST_LISTING, len(uids)
+        high, size, listed = row.backfill, _FIRST_LISTING, len(uids)
         try:
             while uids:
                 some, uids = uids[-size:], uids[:-size]
-                self._list(row, some)
+                high = self._list(row, some, high)
                 size = _LISTING
                 self._account.progress = Progress(f"listing {row.name}", listed - len(uids), listed)
                 self._between_commands(row)
+            self._bulk.drain()  # whoever comes next starts from what is committed
+        except BaseException:
+            self._bulk.settle()
+            raise
         finally:
             self._account.progress = None
-            self._bulk.drain()  # whoever comes next starts from what is committed
         now = self._clock.now()
         self._write(lambda tx: state.lose_unbound(tx, folder, now))
         self._write(lambda tx: folders.progress(tx, folder, backfill=1))
         return listed
 
-    def _list(self, row: FolderRow, uids: Sequence[int]) -> None:
+    def _list(self, row: FolderRow, uids: Sequence[int], high: int) -> int:
+        """List some messages below `high`, down to where the listing has come; return the new low."""
         items: list[Incoming] = []
         for uid_set, _ in chunks(uids):
             items += [bodies.listed(fetched) for fetched in self._backend.headers(uid_set)]
@@ -284,12 +288,18 @@ class FolderSync:
         for part in _split(items, _ROWS):
             low = min(item.uid or 1 for item in part)
 
-            def work(tx: Transaction, part: Sequence[Incoming] = part, low: int = low) -> None:
+            def work(
+                tx: Transaction, part: Sequence[Incoming] = part, low: int = low, high: int = high
+            ) -> None:
+                # One that was lost must not be stepped over by those that were queued behind it.
+                if not folders.step_down(tx, row.id, high, low):
+                    raise StoreError(f"{row.name}: what was listed above UID {high} could not be kept")
                 # Oldest first within a transaction: ids decide the order within a second.
                 state.place(tx, row.account, row.id, part[::-1], now, events=False)
-                folders.progress(tx, row.id, backfill=low)
 
             self._bulk.put(work)
+            high = low
+        return high
 
     # -- common ------------------------------------------------------------------------------
 

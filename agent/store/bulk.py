@@ -24,7 +24,16 @@ class Bulk:
         while len(self._under_way) > _AHEAD:
             self._under_way.popleft().result()
 
+    def settle(self) -> None:
+        """Block until none is under way, whatever became of them: something else has failed already."""
+        under_way, self._under_way = self._under_way, deque()
+        for future in under_way:
+            future.exception()
+
     def drain(self) -> None:
-        """Block until all are committed; raises what one of them raised."""
-        while self._under_way:
-            self._under_way.popleft().result()
+        """Block until none is under way; raises what the first that failed raised."""
+        under_way, self._under_way = self._under_way, deque()
+        errors = [future.exception() for future in under_way]
+        for error in errors:
+            if error is not None:
+                raise error

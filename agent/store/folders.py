@@ -145,6 +145,12 @@ def progress(tx: Transaction, folder: int, **columns: int | float | None) -> Non
     tx.execute(f"UPDATE folder SET {names} WHERE id = :folder", {**columns, "folder": folder})
 
 
+def step_down(tx: Transaction, folder: int, high: int, low: int) -> bool:
+    """Let the listing newest first go down from one UID to the next; False when it is not at `high`."""
+    sql = "UPDATE folder SET backfill = ? WHERE id = ? AND backfill = ?"
+    return tx.execute(sql, (low, folder, high)).rowcount == 1
+
+
 def set_status(tx: Transaction, account: int, status: str) -> None:
     """Tell the other processes how the wire of an account is: online, or offline and why."""
     tx.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (f"status {account}", status))

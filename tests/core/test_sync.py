@@ -332,3 +332,22 @@ def test_a_quiet_sync_asks_for_no_flags_where_the_server_tells_changes(
     assert b"QRESYNC (" in sent
     assert b"FETCH" not in sent
     assert b"SEARCH" not in sent
+
+
+def test_a_write_that_fails_in_the_middle_of_a_listing_leaves_no_gap(
+    make_agent: Agents, dovecot: Dovecot, user: str
+) -> None:
+    fill(dovecot, user, 1500)
+    agent = make_agent(user, serve=False)
+    store = agent.context.store
+    trigger = (
+        "CREATE TEMP TRIGGER full BEFORE INSERT ON message WHEN new.s_uid = 1000"
+        " BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+    )
+    store.write(lambda tx: tx.execute(trigger)).result()
+    agent.serve(fill=False)
+    work = work_of(agent)
+    eventually(lambda: "disk is full" in work.status)
+    store.write(lambda tx: tx.execute("DROP TRIGGER full")).result()
+    work.sync().wait(30)
+    assert len(subjects(work)) == 1500
