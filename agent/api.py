@@ -9,6 +9,8 @@ depend on it (accounts, inbox, mail, ...) are looked up when they are imported.
 
 from __future__ import annotations
 
+import builtins
+import keyword
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -88,11 +90,19 @@ def namespace(context: Context) -> dict[str, Any]:
     activate(context)
     names = {name: globals()[name] if name in globals() else __getattr__(name) for name in __all__}
     for name, account in context.accounts.items():
-        if name.isidentifier() and name not in names and name not in ("msg", "thread", "here", "marked"):
+        if _is_free(name) and name not in names:
             names[name] = account
         else:
-            context.tell(f"account {name!r} is only accounts[{name!r}]: the name is taken or no identifier")
+            text = f"account {name!r} is only accounts[{name!r}]: the name is taken or no identifier"
+            if text not in context.messages:
+                context.tell(text)
     return names
+
+
+def _is_free(name: str) -> bool:
+    """Tell whether an account may be a variable of this name."""
+    taken = keyword.iskeyword(name) or hasattr(builtins, name) or name in ("msg", "thread", "here", "marked")
+    return name.isidentifier() and not taken
 
 
 # -- doing ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from agent.clock import Clock, SystemClock
 from agent.config.paths import Paths
@@ -29,6 +30,7 @@ from agent.core.options import Options
 from agent.core.outbound import Outbound
 from agent.core.rules import Rules
 from agent.core.timers import Timers
+from agent.errors import AgentError
 from agent.net import connect
 from agent.store import accounts, folders, journal
 from agent.store.db import Store
@@ -144,12 +146,27 @@ class Agent:
         # On the link thread after a takeover, else on the caller's of serve; whoever comes first does it.
         if not self._serving or not self._beginning.acquire(blocking=False):
             return
-        now = self.clock.now()
-        self.context.store.write(lambda tx: journal.prune(tx, now), bulk=True)
+        self._prune()
         for account in self.context.accounts.values():
-            self._start_account(account)
+            try:
+                self._start_account(account)
+            except AgentError as error:
+                account.status = f"offline: {error}"
+                self.context.tell(f"{account.name}: {error}")
         if self._automation:
             self.context.bus.start()
+
+    def _prune(self) -> None:
+        """Drop what is too old to be undone, step by step, behind whatever else is to be written."""
+        now = self.clock.now()
+
+        def again(done: Future[bool]) -> None:
+            if self._serving and done.exception() is None and done.result():
+                self.context.store.write(lambda tx: journal.prune(tx, now), bulk=True).add_done_callback(
+                    again
+                )
+
+        self.context.store.write(lambda tx: journal.prune(tx, now), bulk=True).add_done_callback(again)
 
     def _start_account(self, account: Account) -> None:
         context = self.context

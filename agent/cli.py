@@ -40,15 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = int(args.run(args))
         sys.stdout.flush()
     except UsageError as error:
-        sys.stderr.write(f"agent: {error}\n")
-        return USAGE
+        return _complain(error, USAGE)
     except ConfigError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"agent: {problem}\n")
-        return FAILURE
+        return max([_complain(problem, FAILURE) for problem in error.problems], default=FAILURE)
     except AgentError as error:
-        sys.stderr.write(f"agent: {error}\n")
-        return FAILURE
+        return _complain(error, FAILURE)
     except KeyboardInterrupt:
         sys.stderr.write("agent: interrupted\n")
         return 130
@@ -59,6 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"agent: {error.filename or 'system'}: {error.strerror or error}\n")
         return FAILURE
+    return status
+
+
+def _complain(error: object, status: int) -> int:
+    """Print an error, which may hold what a server said, safe for a terminal; return the status."""
+    from agent.mail.safe import safe_block
+
+    sys.stderr.write(f"agent: {safe_block(str(error))}\n")
     return status
 
 

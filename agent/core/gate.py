@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent import threads
 from agent.core import job as jobs
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agent.store.db import Transaction
 
 MAX_AGE = Option("automatic-max-age", "3d", "Mail older than this is not answered automatically")
-OPTIONS: tuple[Option[int] | Option[str], ...] = (HOURLY, DAILY, MAX_AGE)
+OPTIONS: tuple[Option[Any], ...] = (HOURLY, DAILY, MAX_AGE)
 
 _DRAFT_PERIOD = "7d"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, overload
@@ -88,8 +89,10 @@ class Job:
         Raises CommandError when it failed, TimeoutError when the time is up.
         """
         threads.ensure_may_wait(f"the job {self._label!r}")
+        end = None if timeout is None else time.monotonic() + timeout
         self._made.result(timeout)
-        if not self._context.store.wait_until(lambda: self.done, timeout):
+        left = None if end is None else max(0.0, end - time.monotonic())
+        if not self._context.store.wait_until(lambda: self.done, left):
             raise TimeoutError(f"{self.label}: still {self.state} after {timeout} s")
         if self.state == "failed":
             raise CommandError(f"{self.label}: {self.error}")

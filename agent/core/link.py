@@ -87,7 +87,11 @@ class Link:
     def _join(self) -> None:
         if self._may_own and self._acquire():
             self.owner = True
-            self._listen()
+            try:
+                self._listen()
+            except OSError as error:
+                # The others look at the store once a second as well; the lock is what counts.
+                _log.info("no socket at %s (%s): other processes notice changes later", self._path, error)
             return
         self._connect()
 
@@ -109,9 +113,12 @@ class Link:
         before = os.umask(0o177)
         try:
             listener.bind(str(self._path))
+            listener.listen(32)
+        except OSError:
+            listener.close()
+            raise
         finally:
             os.umask(before)
-        listener.listen(32)
         listener.setblocking(False)
         self._listener = listener
         self._selector.register(listener, selectors.EVENT_READ)

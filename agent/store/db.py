@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import queue
 import sqlite3
@@ -23,6 +24,7 @@ from agent.store import care, schema, tags
 from agent.threads import spawn
 
 T = TypeVar("T")
+_log = logging.getLogger("agent.store")
 Transaction = sqlite3.Connection
 Row = sqlite3.Row
 # Without these nothing can be done; they are looked for when the file is opened.
@@ -132,7 +134,7 @@ class Store:
             self.revision += 1
             self._changed.notify_all()
         for callback in self._subscribers:
-            callback()
+            _call(callback)
 
     def wait_until(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
         """Block until the condition holds after some commit; return whether it does.
@@ -209,5 +211,13 @@ class Store:
                     self.revision += 1
             future.set_result(result)
             if changed:
-                self.announce()
+                _call(self.announce)
                 self.changed()
+
+
+def _call(callback: Callable[[], None]) -> None:
+    """Tell a listener of a commit; one that fails must not end the thread that commits for all."""
+    try:
+        callback()
+    except Exception:
+        _log.exception("a listener of the store failed")

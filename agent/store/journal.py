@@ -425,18 +425,33 @@ def finish_all(tx: Transaction, now: float) -> None:
         finish(tx, row[0], now)
 
 
-def prune(tx: Transaction, now: float, keep_s: float = 30 * 86_400) -> None:
-    """Drop finished jobs that are too old to be undone, and messages gone for as long."""
-    old = "SELECT id FROM job WHERE state NOT IN ('queued', 'running') AND finished < ?"
-    tx.execute(f"DELETE FROM op WHERE job IN ({old})", (now - keep_s,))
-    tx.execute(f"DELETE FROM job WHERE id IN ({old})", (now - keep_s,))
+_PRUNED = 300  # rows one step of pruning drops
+
+
+def prune(tx: Transaction, now: float, keep_s: float = 30 * 86_400) -> bool:
+    """Drop some of what is too old: finished jobs, messages gone, bytes of sent mail.
+
+    A step of some milliseconds; returns whether there may be more to drop.
+    """
+    before = tx.total_changes
+    since = now - keep_s
+    old = "SELECT id FROM job WHERE state NOT IN ('queued', 'running') AND finished < ? LIMIT ?"
+    jobs = [row[0] for row in tx.execute(old, (since, _PRUNED))]
+    for job in jobs:
+        tx.execute("DELETE FROM op WHERE job = ?", (job,))
+        tx.execute("DELETE FROM job WHERE id = ?", (job,))
+    gone = "SELECT id, content FROM message m WHERE gone < ? AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = m.id)"
+    for row in tx.execute(f"{gone} LIMIT ?", (since, _PRUNED)).fetchall():
+        tx.execute("DELETE FROM message WHERE id = ?", (row["id"],))
+        if not tx.execute("SELECT 1 FROM message WHERE content = ?", (row["content"],)).fetchone():
+            tx.execute("DELETE FROM raw WHERE content = ?", (row["content"],))
+            tx.execute("DELETE FROM content WHERE id = ?", (row["content"],))
     tx.execute(
-        "DELETE FROM message WHERE gone < ? AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = message.id)",
-        (now - keep_s,),
+        "UPDATE outbox SET data = x'', copy = NULL WHERE id IN"
+        " (SELECT id FROM outbox WHERE state = 'sent' AND sent < ? AND data <> x'' LIMIT ?)",
+        (since, _PRUNED),
     )
-    unused = "SELECT id FROM content c WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.content = c.id)"
-    tx.execute(f"DELETE FROM raw WHERE content IN ({unused})")
-    tx.execute(f"DELETE FROM content WHERE id IN ({unused})")
+    return tx.total_changes != before
 
 
 def cancel(tx: Transaction, job: int, now: float) -> None:

@@ -221,15 +221,19 @@ def _expected(tx: Transaction, folder: int, item: Incoming) -> int | None:
 
 
 def _identity(tx: Transaction, account: int, item: Incoming, *, gone: bool) -> sqlite3.Row | None:
-    """Find a message of the account that is the same by Message-ID, size and internal date."""
+    """Find a message of the account that is the same by Message-ID, size and internal date.
+
+    A sender chooses the first two: where the bytes of both are here, they decide.
+    """
     if not item.envelope.message_id:
         return None
+    key = item.body.hash if item.body is not None and item.body.whole else ""
     row: sqlite3.Row | None = tx.execute(
         "SELECT m.id, m.s_folder, m.s_uid FROM content c JOIN message m ON m.content = c.id"
-        " WHERE c.message_id = ? AND m.account = ?"
+        " WHERE c.message_id = ? AND m.account = ? AND (c.hash IS NULL OR ? = '' OR c.hash = ?)"
         f" AND m.size = ? AND m.received = ? AND m.gone IS {'NOT NULL' if gone else 'NULL'}"
         " ORDER BY m.gone DESC LIMIT 1",
-        (item.envelope.message_id, account, item.size, item.received),
+        (item.envelope.message_id, account, key, key, item.size, item.received),
     ).fetchone()
     return row
 
