@@ -1,4 +1,4 @@
-"""A start on a damaged store, and with mail of accounts that are not configured any more."""
+"""A start (agent.core.opening) on a damaged store, and with mail of accounts that are not configured."""
 
 from __future__ import annotations
 
