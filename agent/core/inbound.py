@@ -37,7 +37,8 @@ _AT_ONCE_S = 0.2
 _REFUSED_LOGIN_S = 600.0  # a wrong password is not tried again soon: accounts get locked
 _REFUSED_S = 60.0  # before a refused inbox is tried again
 _GLANCE_S = 1.0
-_REQUESTS = ("sync", "fetch", "create", "rename", "delete")
+_HASTY = ("fetch", "search")  # somebody waits for the answer
+_REQUESTS = (*_HASTY, "sync", "create", "rename", "delete")
 _GONE = 500  # messages of a vanished folder taken out in one transaction
 
 
@@ -136,7 +137,7 @@ class Inbound:
         # Verbs wait in the journal, but nobody should wait long for what cannot be had now.
         now, account = self._clock.now(), self._account.id
         # A request that we stumble over ourselves would make us stumble for ever.
-        kinds = ("sync", "fetch") if isinstance(error, (NetworkError, OSError)) else _REQUESTS
+        kinds = (*_HASTY, "sync") if isinstance(error, (NetworkError, OSError)) else _REQUESTS
         self._store.write(lambda tx: journal.fail_requests(tx, account, kinds, why, now)).result()
         self._wait_offline(_REFUSED_LOGIN_S if isinstance(error, AuthError) else self._pause(), newest)
 
@@ -224,13 +225,14 @@ class Inbound:
         return self._replay.run() or self._sync_stale() or self._requests.fetch_for_appends()
 
     def _serve_interactive(self) -> None:
-        """Between two commands of a long sync: fetches and verbs go first."""
+        """Between two commands of a long sync: fetches, searches and verbs go first."""
         if self._stopping:
             raise NetworkError("stopping")
         self._requests.publish()
-        request = journal.next_request(self._store.reader, self._account.id, "fetch")
-        if request is not None:
-            self._requests.answer(request)
+        for kind in _HASTY:
+            request = journal.next_request(self._store.reader, self._account.id, kind)
+            if request is not None:
+                self._requests.answer(request)
         self._replay.run()
 
     def _fill(self) -> None:

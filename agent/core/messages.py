@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, overload
 
+from agent.core import grouping, server_search
+from agent.core.explain import explain
 from agent.core.message import Message
+from agent.core.server_search import ServerSearch
 from agent.core.thread import Threads
 from agent.core.verbs import Verbs
 from agent.mail import query as queries
@@ -112,8 +115,26 @@ class Messages(Verbs):
         return found[0] if found else None
 
     def explain(self) -> str:
-        """Tell which engine answers."""
-        return f"local index: {self._node}"
+        """Tell what answers each part, and how many messages of the question are not here or not indexed."""
+        return explain(self._context, self._node)
+
+    def search_server(self) -> ServerSearch:
+        """Ask the servers for what is not here: bodies that the account's policy leaves there.
+
+        Returns a Job whose `messages` are these and what the servers find; it fails when an account
+        is offline. Raises CommandError when no account that is meant keeps its mail on a server.
+
+        >>> found = inbox.search("body:invoice").search_server().wait(30).messages
+        """
+        return server_search.ask(self._context, self._node, lambda hits: self._with(self._node | hits))
+
+    def group(self, key: str) -> dict[str, Messages]:
+        """Sort them by account, folder, from, domain, to, list_id, tag, day, month, year or thread.
+
+        Each group is fixed, like `freeze()`. A message with several tags is in several groups.
+        """
+        found = grouping.group(self._context, self.ids(), key)
+        return {name: Messages(self._context, queries.Ids(ids), self._order) for name, ids in found.items()}
 
     def __len__(self) -> int:
         return self.count()
@@ -135,8 +156,10 @@ class Messages(Verbs):
     def __getitem__(self, index: slice) -> list[Message]: ...
     def __getitem__(self, index: int | slice) -> Message | list[Message]:
         if isinstance(index, slice):
-            start, stop, step = index.indices(self.count())
-            return Message.of_ids(self._context, self.ids()[start:stop:step])
+            start, stop = index.start or 0, index.stop
+            if stop is not None and 0 <= start <= stop and index.step in (None, 1):
+                return self.page(start, stop - start)
+            return Message.of_ids(self._context, self.ids()[index])
         position = index if index >= 0 else self.count() + index
         found = self.page(position, 1) if position >= 0 else []
         if not found:

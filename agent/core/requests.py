@@ -14,6 +14,7 @@ from typing import Any
 from agent.clock import Clock
 from agent.core import bodies
 from agent.core.account import Account
+from agent.core.server_search import Searcher
 from agent.core.uidset import chunks
 from agent.errors import CommandError, NotFound, Refused
 from agent.net.base import Backend, ShortBody
@@ -76,6 +77,8 @@ class Requests:
                 self._syncing = None
         elif kind == "fetch":
             self._fetch_messages(args["messages"])
+        elif kind == "search":
+            Searcher(self._store, self._backend, self._account.name, self._sync_later).run(job, args)
         elif kind == "create":
             self._create(args["name"], again)
         elif kind == "rename":

@@ -5,10 +5,14 @@ search_sql.py renders a query, search_plan.py decides how it is looked for.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agent.errors import CommandError
 from agent.mail import query
+from agent.store import schema
 from agent.store.db import Transaction
 from agent.store.search_plan import Plan
 from agent.store.search_sql import Sql, render
@@ -42,6 +46,46 @@ def ids(
 def count(db: Transaction, node: query.Node) -> int:
     """Count the messages a query means."""
     return Plan.of(db, node).count()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Of how many messages how much is here."""
+
+    messages: int
+    bodies: int  # whole
+    indexed: int
+
+
+def known(db: Transaction, node: query.Node) -> Known:
+    """Count the messages a query means, and how many of them are here as a whole and indexed."""
+    columns = f"count(*), coalesce(sum(c.state = {schema.WHOLE}), 0), coalesce(sum(c.indexed), 0)"
+    sql, parameters = _select(columns, db, node, None)
+    return Known(*db.execute(sql, parameters).fetchone())
+
+
+_VALUES = {
+    "account": "m.account",
+    "folder": "m.folder",
+    "from": "(SELECT text FROM party WHERE id = c.from_)",
+    "to": "(SELECT text FROM party WHERE id = c.to_)",
+    "list_id": "(SELECT text FROM party WHERE id = c.list_id)",
+    "tag": "m.tags",
+    "day": "m.date",
+    "month": "m.date",
+    "year": "m.date",
+    "thread": "(SELECT thread FROM family WHERE id = c.family)",
+}
+
+
+def values(db: Transaction, chosen: Sequence[int], key: str) -> dict[int, Any]:
+    """Return what messages have for a key of grouping, by id."""
+    rows = db.execute(
+        f"SELECT m.id, {_VALUES[key]} FROM json_each(?) j CROSS JOIN message m ON m.id = j.value"
+        " CROSS JOIN content c ON c.id = m.content",
+        (json.dumps(list(chosen)),),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def contains(db: Transaction, node: query.Node, message: int) -> bool:
@@ -86,7 +130,7 @@ def _select(columns: str, db: Transaction, node: query.Node, order: str | None) 
     key = order.lstrip("-") if order else ""
     if order and key not in ORDERS:
         raise CommandError(f"cannot sort by {key!r}; known are {', '.join(ORDERS)}")
-    wants_content = sql.content or families or "c." in ORDERS.get(key, "")
+    wants_content = sql.content or families or "c." in columns + ORDERS.get(key, "")
     join = " JOIN content c ON c.id = m.content" if wants_content else ""
     join += " JOIN family t ON t.id = c.family" if families else ""
     text = f"SELECT {columns} FROM message m{join} WHERE m.folder IS NOT NULL AND ({condition})"
