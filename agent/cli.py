@@ -171,9 +171,13 @@ def _add_transfer(bring: argparse.ArgumentParser, take: argparse.ArgumentParser)
 
 @contextmanager
 def _agent(
-    args: argparse.Namespace, *, automation: bool = False, may_own: bool = True, fill: bool = False
-) -> Iterator[Agent]:
-    """Build and start an agent on the user's data, or on the demo account; stop it in the end."""
+    args: argparse.Namespace, *, automation: bool = False, may_own: bool = True, fill: bool = False,
+    wait: bool = True,
+) -> Iterator[Agent]:  # fmt: skip
+    """Build and start an agent on the user's data, or on the demo account; stop it in the end.
+
+    With `wait` the demo's sample mail is there when it begins.
+    """
     from agent.app import Agent
     from agent.config.paths import Paths
     from agent.logs import log_to
@@ -187,7 +191,8 @@ def _agent(
             with log_to(paths.log_file), _started(agent):
                 if agent.owner:
                     agent.serve(lazy=not automation, fill=fill or automation)
-                    _first_sync(agent)
+                    if wait:
+                        _first_sync(agent)
                 yield agent
         return
     paths = Paths.from_environment()
@@ -322,7 +327,7 @@ def _run(args: argparse.Namespace) -> int:
 def _rules(args: argparse.Namespace) -> int:
     from agent.headless import run_rules
 
-    with _agent(args, automation=True) as agent:
+    with _agent(args, automation=True, wait=False) as agent:
         loaded = _load_init(agent, args)
         agent.serve(lazy=args.once)
         status = run_rules(agent, once=args.once, out=sys.stdout)
