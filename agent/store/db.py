@@ -46,6 +46,7 @@ class Store:
         self._readers: list[sqlite3.Connection] = []
         self._subscribers: tuple[Callable[[], None], ...] = ()
         self._changed = threading.Condition()
+        self._door = threading.Lock()
         self.announce: Callable[[], None] = lambda: None  # called after commits of this process only
         self._open = False
 
@@ -69,8 +70,9 @@ class Store:
         """Write what is queued, then close every connection."""
         if not self._open:
             return
-        self._open = False
-        self._queue.put((_STOP, next(self._order), None))
+        with self._door:
+            self._open = False
+            self._queue.put((_STOP, next(self._order), None))
         self._thread.join()
         for reader in self._readers:
             reader.close()
@@ -85,11 +87,12 @@ class Store:
         A bulk transaction should take at most 20 ms.
         """
         future: Future[T] = Future()
-        if not self._open:
-            future.set_exception(StoreError(f"{self.path} is closed"))
-            return future
         job = lambda: self._commit(work, durable, future)  # noqa: E731
-        self._queue.put((1 if bulk else 0, next(self._order), job))
+        with self._door:  # what is queued after the end would never be answered
+            if self._open:
+                self._queue.put((1 if bulk else 0, next(self._order), job))
+                return future
+        future.set_exception(StoreError(f"{self.path} is closed"))
         return future
 
     def read(self, sql: str, parameters: Any = ()) -> list[Any]:
