@@ -234,19 +234,26 @@ def html_links(html: str) -> list[str]:
 # -- plain text ------------------------------------------------------------------------------
 
 # Written into the page before it is parsed: a line ends, a paragraph ends, a quote begins, it ends.
-_LINE, _GAP, _QUOTE, _UNQUOTE = "\x1c", "\x1d", "\x1e", "\x1f"
+_LINE, _GAP, _QUOTE, _UNQUOTE = "\x01", "\x02", "\x03", "\x04"
 _OWN = str.maketrans("", "", _LINE + _GAP + _QUOTE + _UNQUOTE)
-_BREAK = re.compile(
-    r"<(?:(br|/?(?:div|tr|dt|dd|article|section|header|footer|center|address|figure|form|caption|title))"
-    r"|(/?(?:p|h[1-6]|ul|ol|dl|table|pre))|(li)|(t[dh])|(blockquote)|(/blockquote)|(hr))(?=[\s/>])",
-    re.IGNORECASE,
-)
+_TAG = re.compile(r"<(/?[a-zA-Z][^\s/<>]*+)")
+_LINE_TAGS = "div tr dt dd article section header footer center address figure form caption title".split()
+_GAP_TAGS = "p h1 h2 h3 h4 h5 h6 ul ol dl table pre".split()
+_WRITTEN = {
+    **{slash + tag: _LINE for tag in _LINE_TAGS for slash in ("", "/")},
+    **{slash + tag: _GAP for tag in _GAP_TAGS for slash in ("", "/")},
+    "br": _LINE,
+    "li": f"{_LINE}• ",
+    "td": "  ",
+    "th": "  ",
+    "hr": f"{_LINE}———{_LINE}",
+    "blockquote": _QUOTE,
+    "/blockquote": _UNQUOTE,
+}
+_NOT_TEXT = DROPPED - {"map", "canvas"}
 _PRE = re.compile(r"(<pre\b|</pre\b)", re.IGNORECASE)
 _MARKS = re.compile(f"([{_LINE}{_GAP}{_QUOTE}{_UNQUOTE}])")
-_GAP_RUN = re.compile(r"\n{3,}")
-_REPLACED = (
-    f"{_LINE}<", f"{_GAP}<", f"{_LINE}• <", "  <", f"{_QUOTE}<", f"{_UNQUOTE}<", f"{_LINE}———{_LINE}<",
-)  # fmt: skip
+_LINE_ENDS = re.compile(f"{_LINE}[ {_LINE}]*")
 
 
 def html_to_text(html: str) -> str:
@@ -255,15 +262,16 @@ def html_to_text(html: str) -> str:
         html = html.translate(_OWN)
     if "<pre" in html or "<PRE" in html:
         html = _with_breaks(html)
-    root = page_of(_BREAK.sub(_marked, html))
-    root.strip_tags(list(DROPPED - {"map", "canvas"}), recursive=True)
+    pieces = _TAG.split(html)
+    tags = {tag: tag.lower() for tag in pieces[1::2]}
+    written = {tag: f"{_WRITTEN.get(lower, '')}<{tag}" for tag, lower in tags.items()}
+    pieces[1::2] = [written[tag] for tag in pieces[1::2]]
+    root = page_of("".join(pieces))
+    if unseen := list(_NOT_TEXT.intersection(tags.values())):
+        root.strip_tags(unseen, recursive=True)
     if may_hide(html):
         _take_out_hidden(root)
     return _lines_of(root.text(separator=""))
-
-
-def _marked(tag: re.Match[str]) -> str:
-    return _REPLACED[(tag.lastindex or 1) - 1] + tag[0][1:]
 
 
 def _with_breaks(html: str) -> str:
@@ -292,6 +300,14 @@ def _take_out_hidden(root: LexborNode) -> None:
 
 
 def _lines_of(text: str) -> str:
+    text = " ".join(text.split())
+    if _QUOTE in text or _UNQUOTE in text:
+        return _quoted_lines(text)
+    paragraphs = [stripped for each in text.split(_GAP) if (stripped := each.strip(f"{_LINE} "))]
+    return _LINE_ENDS.sub("\n", "\n\n".join(paragraphs)).replace(" \n", "\n")
+
+
+def _quoted_lines(text: str) -> str:
     lines: list[str] = []
     depth = 0
     prefix = ""
@@ -303,7 +319,7 @@ def _lines_of(text: str) -> str:
                 depth = max(0, depth + (1 if piece == _QUOTE else -1))
                 prefix = "> " * min(depth, 20)
             continue
-        words = " ".join(piece.split())
+        words = piece.strip(" ")
         if not words:
             continue
         if gap and lines:

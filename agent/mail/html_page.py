@@ -14,6 +14,17 @@ DROPPED = frozenset(
     "script style head title template svg math object iframe frameset noframes select button input textarea"
     " audio video map link meta base canvas datalist dialog".split()
 )
+_ZERO = r"0(?:\.0+)?(?:px|pt|em|%)?\s*(?:!important\s*)?[;\"']"
+_MAY_HIDE = tuple(
+    (word, re.compile(rf"{word}\s*:\s*{value}"))
+    for word, value in (
+        ("display", "none"),
+        ("mso-hide", "all"),
+        ("max-height", _ZERO),
+        ("opacity", _ZERO),
+        ("font-size", r"[01](?![\d]|\.?\d*r?em)"),
+    )
+)
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all"
     r"|max-height\s*:\s*0(?:\.0+)?(?:px|pt|em|%)?\s*(?:!important\s*)?[;\"']"
@@ -22,7 +33,6 @@ _HIDDEN = re.compile(
 )
 # Layouts set a font size of 0 on a table and another one on what is in it.
 _FONT_SIZE = re.compile(r"font-size\s*:\s*(\d{0,4}(?:\.\d{1,4})?)\s*(em|rem|%)?", re.IGNORECASE)
-_TINY_FONT = re.compile(r"font-size\s*:\s*[01](?![\d]|\.?\d*r?em)", re.IGNORECASE)
 _MAX_STYLE = 4_000
 _MAX_LINK = 4_000
 _TARGET = re.compile(r"https?://|mailto:", re.IGNORECASE)
@@ -100,7 +110,12 @@ def tiny(attributes: dict[str, str | None]) -> bool | None:
 
 def may_hide(html: str) -> bool:
     """Tell whether a page may have something hidden; quick."""
-    return "hidden" in html or _HIDDEN.search(html) is not None or _TINY_FONT.search(html) is not None
+    lower = html.lower()
+    if "hidden" in lower:
+        return True
+    if "style" not in lower:
+        return False
+    return any(word in lower and pattern.search(lower) is not None for word, pattern in _MAY_HIDE)
 
 
 def target_of(href: str | None) -> str:
