@@ -103,7 +103,7 @@ CREATE TABLE message (
   UNIQUE (s_folder, s_uid)
 );
 CREATE INDEX message_list ON message (folder, date, id, content) WHERE folder IS NOT NULL;
-CREATE INDEX message_all ON message (date, id, content) WHERE folder IS NOT NULL;
+CREATE INDEX message_all ON message (date, id, content, folder) WHERE folder IS NOT NULL;
 CREATE INDEX message_unread ON message (folder, date, id) WHERE folder IS NOT NULL AND flags & 1 = 0;
 CREATE INDEX message_marked ON message (date, id, flags) WHERE folder IS NOT NULL AND flags & 62 <> 0;
 CREATE INDEX message_tagged ON message (tags, date, id) WHERE folder IS NOT NULL AND tags <> '';
@@ -111,6 +111,7 @@ CREATE INDEX message_size ON message (size) WHERE folder IS NOT NULL;
 CREATE INDEX message_content ON message (content);
 CREATE INDEX message_due ON message (arrival) WHERE arrival = 1;
 CREATE INDEX message_gone ON message (gone) WHERE gone IS NOT NULL;
+CREATE INDEX message_unmapped ON message (account, s_folder) WHERE s_uid IS NULL AND s_folder IS NOT NULL;
 CREATE TABLE arrived (                   -- message_new happened: once per content and account, for ever
   account INTEGER NOT NULL,
   key TEXT NOT NULL,

@@ -38,6 +38,7 @@ def ids(
         if not plan.simple and (rare := plan.rare()):
             found = plan.looked_up(rare)
             return found[offset:] if limit < 0 else found[offset : offset + limit]
+        return plan.page(limit, offset)
     sql, parameters = _select("m.id", db, node, order)
     rows = db.execute(f"{sql} LIMIT ? OFFSET ?", [*parameters, limit, offset])
     return [row[0] for row in rows]

@@ -86,6 +86,10 @@ class Plan:
                 return self.looked_up(rare, wanted)
         return found + self._walk(None, before, wanted - len(found))
 
+    def page(self, limit: int, offset: int) -> list[int]:
+        """Return some messages far down, by one walk; -1 is no limit."""
+        return self._walk(None, self.before, limit, offset)
+
     def _step_back(self, before: int | None, step: int) -> int | None:
         """Return the date down to which a step of the walk goes, None when it is the last one."""
         scope, parameters = self._scope(self.since, before)
@@ -93,20 +97,24 @@ class Plan:
         row = self.db.execute(sql, (*parameters, step)).fetchone()
         return None if row is None else int(row[0])
 
-    def _walk(self, since: int | None, before: int | None, limit: int) -> list[int]:
+    def _walk(self, since: int | None, before: int | None, limit: int, offset: int = 0) -> list[int]:
         scope, parameters = self._scope(since if since is not None else self.since, before)
         sql = Sql(self.db, row_by_row=True)
-        if self._has_words:
-            bounds = f"SELECT min(m.content), max(m.content) FROM {scope}"
-            sql.contents = tuple(self.db.execute(bounds, parameters).fetchone())
+        self._bound(sql, scope, parameters)
         condition = self._condition(sql)
         join = " CROSS JOIN content c ON c.id = m.content" if sql.content else ""
         where = scope.replace(" WHERE ", f"{join} WHERE ", 1)
         rows = self.db.execute(
-            f"SELECT m.id FROM {where} AND {condition} ORDER BY m.date DESC, m.id DESC LIMIT ?",
-            (*parameters, *sql.parameters, limit),
+            f"SELECT m.id FROM {where} AND {condition} ORDER BY m.date DESC, m.id DESC LIMIT ? OFFSET ?",
+            (*parameters, *sql.parameters, limit, offset),
         )
         return [row[0] for row in rows]
+
+    def _bound(self, sql: Sql, scope: str, parameters: Sequence[Any]) -> None:
+        """Have the text index read only for the stretch of numbers that a scope with dates takes."""
+        if self._has_words and " m.date " in scope:
+            bounds = f"SELECT min(m.content), max(m.content) FROM {scope}"
+            sql.contents = tuple(self.db.execute(bounds, parameters).fetchone())
 
     def _scope(self, since: int | None, before: int | None) -> tuple[str, list[Any]]:
         parameters: list[Any] = []
@@ -156,6 +164,7 @@ class Plan:
             return len(self.looked_up(rare))
         sql = Sql(self.db)
         scope, parameters = self._scope(self.since, self.before)
+        self._bound(sql, scope, parameters)
         scope = scope if self.simple else scope.replace(" INDEXED BY message_all", "")
         condition = self._condition(sql)
         row = self.db.execute(
