@@ -202,10 +202,7 @@ class Draft:
         fatal = [problem for problem in self.check() if "recipient" in problem or "address" in problem]
         if fatal:
             raise CommandError(f"cannot send {self.subject!r}: {fatal[0]}")
-        if self._account.config.smtp is None and self._account.config.sendmail is None:
-            raise CommandError(
-                f"account {self._account.name} cannot send; give it smtp or sendmail in config.yaml"
-            )
+        sending.ensure_can_send(self._account)
         if self._job is not None and self._job.state not in ("failed", "cancelled"):
             raise CommandError(f"{self.subject!r} is queued already; edit_as_new() makes another one of it")
         now = self._context.clock.now()

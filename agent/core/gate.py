@@ -20,6 +20,7 @@ from agent.core.job import Job
 from agent.core.options import Option
 from agent.errors import CommandError
 from agent.mail import automatic, dates
+from agent.mail.address import parse_addresses
 from agent.mail.automatic import mailbox
 from agent.mail.compose import AUTOMATIC_HEADERS
 from agent.store import journal, ledger, outbox
@@ -132,6 +133,29 @@ def send_draft(context: Context, draft: Draft, not_before: float) -> Job:
     return _pass(context, _Passage(label, draft.account, sending, person, handle, period, replaces))
 
 
+def send_on(context: Context, message: Message, sending: Sending) -> Job:
+    """Queue a message that goes on to others as it is; a rule's passes the caps and may not go round."""
+    key, label = actor().next_send(), sendings.label_of(sending)
+    sending = replace(sending, key=key)
+    if not applies(context):
+        return sendings.queue(context, sending)
+    account = message.account
+    why = "it is gone" if account is None else _loop(context, message) or _went_round(context, message)
+    if account is None or why is not None:
+        return _refused(context, label, str(why))
+    return _pass(context, _Passage(label, account, replace(sending, automatic=True)))
+
+
+def _went_round(context: Context, message: Message) -> str | None:
+    before = [value for name, value in message.headers if name.lower() == "resent-from"]
+    people = {mailbox(person.addr) for value in before for person in parse_addresses(value)}
+    return "we sent it on before" if people & _ours(context) else None
+
+
+def _ours(context: Context) -> set[str]:
+    return {mailbox(who.addr) for account in context.accounts.values() for who in account.identities}
+
+
 def _answered(draft: Draft, message: Message | None) -> Message | None:
     """Return the message a draft answers, in form or in fact; None when it answers none."""
     if draft.answers is not None and not draft._forwards:
@@ -149,8 +173,7 @@ def _loop(context: Context, message: Message | None) -> str | None:
     """Refuse to send because of what we sent automatically ourselves: that would go round and round."""
     if message is None or not message.is_automatic:
         return None
-    ours = {mailbox(who.addr) for account in context.accounts.values() for who in account.identities}
-    if mailbox(message.from_.addr) in ours:
+    if mailbox(message.from_.addr) in _ours(context):
         return "the message that led to it was sent automatically by ourselves"
     return None
 

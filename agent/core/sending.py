@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from agent.core import job as jobs
 from agent.core.acting import actor
 from agent.core.job import Job
+from agent.errors import CommandError
 from agent.store import journal, outbox
 from agent.store.outbox import Sending
 
 if TYPE_CHECKING:
+    from agent.core.account import Account
     from agent.core.context import Context
     from agent.store.db import Transaction
 
@@ -20,6 +22,12 @@ def label_of(sending: Sending) -> str:
     """Return the words for the job."""
     count = len(sending.recipients)
     return f"sent {sending.subject!r} to {sending.recipients[0] if count == 1 else f'{count} recipients'}"
+
+
+def ensure_can_send(account: Account) -> None:
+    """Raise CommandError when an account has no way out."""
+    if account.config.smtp is None and account.config.sendmail is None:
+        raise CommandError(f"account {account.name} cannot send; give it smtp or sendmail in config.yaml")
 
 
 def queue(context: Context, sending: Sending, replaces: Sequence[int] = ()) -> Job:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.core import job as jobs
@@ -167,6 +168,35 @@ class Verbs(ABC):
             for message, account in self._context.store.read(sql, some):
                 found.setdefault(self._context.accounts.by_id(account), []).append(message)
         return found
+
+    # -- out of the agent --------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Job:
+        """Write each message into a folder as a new file, named by its date and subject."""
+        from agent.core import outside  # it imports Message, which is made of these verbs
+
+        return outside.save(self._context, self._chosen(), folder)
+
+    def export(self, path: str | Path, format: str = "mbox") -> Job:
+        """Write the messages into a new mbox file, or add them to a `maildir` or a folder of `eml` files."""
+        from agent.core import outside
+
+        return outside.export(self._context, self._chosen(), path, format)
+
+    def pipe(self, command: str | Sequence[str]) -> Job:
+        """Run a program once for each message, its bytes on standard input; no shell reads the words.
+
+        Raises CommandError when it cannot be run or ends with a status that is not 0.
+        """
+        from agent.core import outside
+
+        return outside.pipe(self._context, self._chosen(), command)
+
+    def resend(self, to: str) -> Job:
+        """Send the messages on as they are (RFC 5322 section 3.6.6): the answer goes to who wrote them."""
+        from agent.core import outside
+
+        return outside.resend(self._context, self._chosen(), to)
 
     # -- common ------------------------------------------------------------------------------
 
