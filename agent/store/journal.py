@@ -248,9 +248,10 @@ _OP = "op.*, m.s_folder, m.s_uid, m.s_flags, m.size, m.content FROM op JOIN mess
 def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.Row]:
     """Return the operations of an account that can go to the wire now, oldest first.
 
-    An operation on a message waits while an older one on it is open, a copy also while there is one on
-    its original; one whose message has no UID yet waits until it has one; an append waits for the
-    bytes. What is part of a bulk job waits for all that is not.
+    An operation on a message waits while an older one on it is open. A copy is of its moment: it waits
+    also for what was asked of its original before, and what was asked of that after waits for the copy.
+    One whose message has no UID yet waits until it has one; an append waits for the bytes. What is part
+    of a bulk job waits for all that is not.
     """
     small = "op.job IN (SELECT id FROM job WHERE state IN ('queued', 'running') AND NOT bulk)"
     # Written so that an index of the open ones serves: what is done stays for a month.
@@ -271,6 +272,9 @@ WHERE op.account = ?1 AND op.state = 'pending' AND {{which}}
   AND NOT EXISTS (SELECT 1 FROM op e WHERE e.message = op.message AND e.state IN {state.OPEN} AND e.id < op.id)
   AND (op.kind <> 'copy' OR NOT EXISTS
     (SELECT 1 FROM op e WHERE e.message = op.original AND e.state IN {state.OPEN} AND e.id < op.id))
+  AND NOT EXISTS (SELECT 1 FROM op e JOIN message t ON t.id = e.message JOIN content c ON c.id = t.content
+    WHERE e.original = op.message AND e.state IN {state.OPEN} AND e.state <> 'unmapped' AND e.id < op.id
+      AND (e.kind = 'copy' OR c.state <> 2))
 ORDER BY op.id LIMIT ?2
 """
 
@@ -291,6 +295,15 @@ def in_doubt(db: Transaction, account: int) -> list[sqlite3.Row]:
         f"SELECT {_OP} WHERE op.account = ? AND op.state IN {state.OPEN} AND op.state = 'sent' ORDER BY op.id",
         (account,),
     ).fetchall()
+
+
+def unmapped_folders(db: Transaction, account: int) -> list[int]:
+    """Return the folders where messages of ours lie under a UID that is not known: listing them tells."""
+    rows = db.execute(
+        "SELECT DISTINCT s_folder FROM message WHERE account = ? AND s_uid IS NULL AND s_folder IS NOT NULL",
+        (account,),
+    )
+    return [row[0] for row in rows]
 
 
 def put_back(tx: Transaction, ops: Sequence[int]) -> None:
@@ -362,8 +375,13 @@ def placed(tx: Transaction, ops: Sequence[sqlite3.Row], uids: dict[int, int], no
 def failed(tx: Transaction, ops: Sequence[sqlite3.Row], error: str, now: float) -> None:
     """Note that the server refused operations: what is shown falls back to what the server has."""
     _select(tx, [op["id"] for op in ops])
-    tx.execute("UPDATE op SET state = 'failed', error = ? WHERE id IN (SELECT id FROM chosen)", (error,))
-    settled, refused = list(ops), list(ops)
+    # Those of a group that are done already stay done.
+    refused = tx.execute(
+        "UPDATE op SET state = 'failed', error = ? WHERE id IN (SELECT id FROM chosen)"
+        " AND state IN ('pending', 'sent') RETURNING id, job, message, kind",
+        (error,),
+    ).fetchall()
+    settled = list(refused)
     while refused:
         refused = _refuse_what_follows(tx, [op["id"] for op in refused], error, now)
         settled += refused
