@@ -164,6 +164,7 @@ class Inbound:
             or journal.runnable(reader, account, 1)
             or journal.wants_bytes(reader, account, 1)
             or journal.in_doubt(reader, account)
+            or journal.unmapped_folders(reader, account)
         )
 
     def _say(self, status: str) -> None:
@@ -187,6 +188,7 @@ class Inbound:
             self._list_folders()
             self._say("online")
             self._replay.recover()
+            self._stale.update(journal.unmapped_folders(self._store.reader, self._account.id))
             self._serve()
         finally:
             backend.close()
@@ -250,10 +252,8 @@ class Inbound:
         if inbox is None:
             return
         if self._wire.selected == inbox.name:
-            new = self._wire.noop().arrivals
-        else:
-            new = (self._wire.status(inbox.name).uidnext or 0) > (inbox.uidnext or 0)
-        if new:
+            self._take_news(inbox, self._wire.noop())
+        elif (self._wire.status(inbox.name).uidnext or 0) > (inbox.uidnext or 0):
             self._sync_folders([inbox])
 
     # -- resting -----------------------------------------------------------------------------
@@ -267,14 +267,20 @@ class Inbound:
                 if self._differs(inbox, self._wire.select(inbox.name)) and self._sync_folders([inbox]):
                     self._bell.wait(min(left, _REFUSED_S))
             elif inbox is not None and self._may_idle and self._wire.can_idle:
-                self._take_news(inbox, self._wire.rest(left, self._bell.fd))
+                self._take_news(inbox, self._idle(left))
             elif not self._bell.wait(left):
                 # A server hangs up on who says nothing for half an hour.
                 self._take_news(inbox, self._wire.noop())
         except Refused as error:
             _log.info("%s: no rest in the inbox: %s", self._account.name, error)
-            self._may_idle = False
             self._bell.wait(min(left, _REFUSED_S))
+
+    def _idle(self, left: float) -> Pushed:
+        try:
+            return self._wire.rest(left, self._bell.fd)
+        except Refused:
+            self._may_idle = False  # offered and not granted: it is asked no more in this session
+            raise
 
     def _take_news(self, inbox: FolderRow | None, pushed: Pushed) -> None:
         if inbox is not None and (pushed.arrivals or pushed.flags or pushed.removals):

@@ -78,10 +78,14 @@ class Replay:
             if isinstance(error, Refused) and not error.permanent:
                 self._put_off(group, ops, error)
                 return
-            _log.info("refused: %s of %d messages: %s", ops[0]["kind"], len(ops), error)
-            message = str(error)
-            self._write(lambda tx: journal.failed(tx, ops, message, self._clock.now()))
+            self._failed(ops, error)
         self._later.pop(group, None)
+
+    def _failed(self, ops: Sequence[Op], error: Refused | CommandError) -> None:
+        """Give up what the server refuses for good, and say so; what of it is done stays done."""
+        _log.info("refused: %s of %d messages: %s", ops[0]["kind"], len(ops), error)
+        message = str(error)
+        self._write(lambda tx: journal.failed(tx, ops, message, self._clock.now()))
 
     def _put_off(self, group: Group, ops: list[Op], error: Refused) -> None:
         """Leave what the server cannot do just now for later; the rest of the journal goes on."""
@@ -165,7 +169,14 @@ class Replay:
             sql = "SELECT flags, tags, received FROM message WHERE id = ?"
             row = self._store.read(sql, (op["message"],))[0]
             tags = messages.split_tags(row["tags"]) if target.keywords else frozenset()
-            there = self._backend.append(target.name, raw, flags.to_wire(row["flags"], tags), row["received"])
+            words = flags.to_wire(row["flags"], tags)
+            try:
+                there = self._backend.append(target.name, raw, words, row["received"])
+            except Refused as error:
+                if not error.permanent:
+                    raise
+                self._failed([op], error)  # too large, say: the others may still go
+                continue
             self._placed([op], {op["id"]: there[1]} if there and there[0] == target.uidvalidity else {})
 
     def _placed(self, ops: Sequence[Op], uids: dict[int, int]) -> None:
@@ -182,21 +193,30 @@ class Replay:
         for op in doubtful:
             if op["kind"] in ("move", "copy", "append"):
                 by_target.setdefault(op["target"], []).append(op)
+        undecided: set[int] = set()
         for target, ops in by_target.items():
             try:
-                self._look_for(ops, target)
+                undecided |= self._look_for(ops, target)
             except Refused as error:
                 _log.info("cannot look into folder %d: %s", target, error)
-        # What was not found has not happened; flags and deletions may be done twice.
-        self._write(lambda tx: journal.put_back(tx, [op["id"] for op in doubtful]))
+                if error.permanent:
+                    self._failed(ops, error)
+                else:
+                    undecided |= {op["id"] for op in ops}
+        # What was looked for and not found has not happened; flags and deletions may be done twice.
+        # What could not be looked for stays in doubt until the next session: better late than twice.
+        decided = [op["id"] for op in doubtful if op["id"] not in undecided]
+        self._write(lambda tx: journal.put_back(tx, decided))
 
-    def _look_for(self, ops: Sequence[Op], target: int) -> None:
-        left = self._moved_away([op for op in ops if op["kind"] == "move"])
+    def _look_for(self, ops: Sequence[Op], target: int) -> set[int]:
+        """Find operations in their target; return those whose source could not be looked at."""
+        moves = [op for op in ops if op["kind"] == "move"]
+        left, unseen = self._moved_away(moves)
         left += [op for op in ops if op["kind"] != "move"]
         row = self._folder(target)
         if self._backend.select(row.name).uidvalidity != row.uidvalidity:
             self._sync.run(target)  # listing it anew finds them
-            return
+            return unseen
         news = self._news(row)
         for op in left:
             item = _match(op, self._message_id(op), news)
@@ -208,10 +228,12 @@ class Replay:
                 self._select(op["s_folder"])
                 self._remove(int(op["s_uid"]))
             self._placed([op], {op["id"]: item.uid or 0})
+        return unseen
 
-    def _moved_away(self, ops: Iterable[Op]) -> list[Op]:
-        """Take moves whose messages have left as done, and return the others."""
+    def _moved_away(self, ops: Iterable[Op]) -> tuple[list[Op], set[int]]:
+        """Take moves whose messages have left as done; return the others, and those that cannot be told."""
         left: list[Op] = []
+        unseen: set[int] = set()
         by_source: dict[int, list[Op]] = {}
         for op in ops:
             if op["s_uid"] is not None:
@@ -221,13 +243,14 @@ class Replay:
                 self._select(source)
             except Refused as error:
                 _log.info("cannot look into folder %d: %s", source, error)
+                unseen |= {op["id"] for op in some}
                 continue
             there: set[int] = set()
             for uid_set, _ in chunks(op["s_uid"] for op in some):
                 there.update(self._backend.uids(f"UID {uid_set}"))
             self._placed([op for op in some if op["s_uid"] not in there], {})
             left += [op for op in some if op["s_uid"] in there]
-        return left
+        return left, unseen
 
     def _news(self, row: FolderRow) -> list[Incoming]:
         """List what came into a folder since it was last synced."""

@@ -191,7 +191,7 @@ class FolderSync:
         small = [uid for uid, fetched in listing.items() if fetched.size <= bodies.LARGE]
         items = [bodies.received(fetched) for fetched in self._whole(small)]
         for uid in listing.keys() - set(small):
-            items += [bodies.received(head) for head in self._backend.heads(str(uid), bodies.LARGE)]
+            items += [bodies.received(head) for head in self._head(uid)]
         self._look_after_twins(row, items)
         there = {item.uid for item in items}
         refused = [bodies.listed(fetched) for uid, fetched in listing.items() if uid not in there]
@@ -219,13 +219,24 @@ class FolderSync:
             # Some servers announce wrong sizes for ever: what there is has to do, and counts as a part.
             _log.info("fewer octets than announced: %s", error)
             for uid in error.uids:
-                yield from self._backend.heads(str(uid), bodies.LARGE)
+                yield from self._head(uid)
         except Refused as error:
+            if not error.permanent:
+                raise  # it is news all the same: fetched again with the next sync
             if len(uids) == 1:
                 _log.info("the server does not hand out UID %d: %s", uids[0], error)
                 return
             for uid in left:
                 yield from self._whole([uid])
+
+    def _head(self, uid: int) -> Iterator[Fetched]:
+        """Fetch the beginning of a message; one the server will not hand out stops nothing."""
+        try:
+            yield from self._backend.heads(str(uid), bodies.LARGE)
+        except Refused as error:
+            if not error.permanent:
+                raise
+            _log.info("the server does not hand out UID %d: %s", uid, error)
 
     def _look_after_twins(self, row: FolderRow, items: Sequence[Incoming]) -> None:
         """Where a new message is known from another folder, see whether it was moved or copied here."""
