@@ -63,10 +63,12 @@ def bring_in(folder: Folder, found: Iterable[Found], octets: int, report: Report
     )
     result = Imported(Job.of_row(context, number))
     for batch in _batches(found, result.problems):
-        items = [_incoming(each, now) for each in batch]
+        # Most of a second run is there: known by its hash it need not be parsed.
+        known = context.read(_known, folder.id, [_hash(each.raw) for each in batch])
+        items = [_incoming(each, now) for each in batch if _hash(each.raw) not in known]
         added = context.submit(lambda tx, items=items: _add(tx, folder, number, items), bulk=True).result()  # type: ignore[misc]
         result.added += added
-        result.there += len(items) - added
+        result.there += len(batch) - added
         report(Progress(f"reading into {folder}", batch[-1].read, octets, "octets"))
     context.commit(lambda tx: _seal(tx, number, label, result, context.clock.now()), durable=True)
     return result
@@ -86,6 +88,17 @@ def _batches(found: Iterable[Found], problems: list[str]) -> Iterator[list[Found
             batch, octets = [], 0
     if batch:
         yield batch
+
+
+def _hash(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _known(db: Transaction, folder: int, hashes: Sequence[str]) -> set[str]:
+    """Return those of some hashes whose bytes lie in a folder."""
+    marks = ",".join("?" * len(hashes))
+    sql = f"SELECT c.hash FROM content c JOIN message m ON m.content = c.id WHERE c.hash IN ({marks}) AND m.folder = ?"
+    return {row[0] for row in db.execute(sql, (*hashes, folder))}
 
 
 def _incoming(found: Found, now: float) -> Incoming:
@@ -199,7 +212,7 @@ def _with_bytes(context: Context, ids: Sequence[int], problems: list[str]) -> It
 
 
 def _label(message: Message) -> Label:
-    digest = hashlib.sha256(message.raw).hexdigest()[:12]
+    digest = _hash(message.raw)[:12]
     return Label(
         key=f"{_NOT_IN_KEYS.sub('', message.id)}-{digest}", flags=message._bits, tags=tuple(message.tags),
         sender=message.from_.addr, subject=message.subject, received=int(message.received.timestamp()),

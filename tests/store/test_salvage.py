@@ -241,7 +241,7 @@ def test_whatever_is_damaged_nothing_wrong_is_shown(seed: int, original: Origina
 def test_a_bad_sector_costs_little(original: Original, tmp_path: Path) -> None:
     """Over many single bad pages nearly all is saved: unsent mail, claims and messages with bytes."""
     saved = {"message": 0, "outbox": 0, "claim": 0}
-    runs = 30
+    runs = 12
     for seed in range(runs):
         path = tmp_path / f"{seed}" / "mail.db"
         path.parent.mkdir()
