@@ -274,6 +274,8 @@ class Commands:
         typed = [a for a in one.arguments if a.positional]
         if not typed or (before >= len(typed) and not typed[-1].rest):
             return
-        for text in typed[min(before, len(typed) - 1)].complete():
-            if text.lower().startswith(word.lower()):
-                yield Candidate(shlex.quote(text))
+        known = [
+            text for text in typed[min(before, len(typed) - 1)].complete() if word.lower() in text.lower()
+        ]
+        for text in sorted(known, key=lambda text: not text.lower().startswith(word.lower())):
+            yield Candidate(shlex.quote(text))

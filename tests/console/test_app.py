@@ -52,7 +52,7 @@ def test_keys_move_the_cursor_with_counts(console: Console) -> None:
     console.type("gg")
     console.wait_cursor(FIRST)
     console.type("3g")
-    console.wait(r"3g +$")
+    console.wait(r" 3g$")
     console.type("g")
     console.wait_cursor(THIRD)
     console.type("<down><down><up><home>")
@@ -164,7 +164,7 @@ def test_commands_are_typed_completed_and_corrected(console: Console) -> None:
 
 def test_what_a_key_does_not_know_is_asked_for(console: Console) -> None:
     console.type("s")
-    console.wait(r"^:move $")
+    console.wait(r"^:move$")
     console.type("Arch<tab><enter>")
     console.wait("moved 1 message to")
     console.wait_gone(FIRST)
@@ -172,7 +172,9 @@ def test_what_a_key_does_not_know_is_asked_for(console: Console) -> None:
 
 def test_the_keys_can_be_looked_up(console: Console) -> None:
     console.type("?")
-    console.wait("Move to the archive")
+    console.wait("^In the message list")
+    console.type("G")
+    console.wait("^Commands of the : line")
     console.type("q")
     console.wait(START)
     console.type("q")
@@ -181,7 +183,7 @@ def test_the_keys_can_be_looked_up(console: Console) -> None:
 
 def test_the_repl_has_live_objects_and_what_is_current(console: Console) -> None:
     console.type("2j~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.type("msg.subject<enter>")
     console.wait("^'.orchard. build 1841 failed on main'")
     console.type('inbox.search("is:unread").count() == len(inbox.unread)<enter>')
@@ -198,7 +200,7 @@ def test_the_repl_has_live_objects_and_what_is_current(console: Console) -> None
 
 def test_a_statement_has_the_message_that_was_current_when_it_was_entered(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.type("import threading; gate = threading.Event()<enter>")
     console.type("gate.wait() and msg.subject<enter>")
     console.wait("▶ gate.wait")
@@ -214,7 +216,7 @@ def test_a_statement_has_the_message_that_was_current_when_it_was_entered(consol
 
 def test_ctrl_c_interrupts_a_statement_while_the_list_reacts(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.type("import time; time.sleep(60)<enter>")
     console.wait("▶ import time; time.sleep.60.")
     console.type("<c-o>2j")
@@ -229,7 +231,7 @@ def test_ctrl_c_interrupts_a_statement_while_the_list_reacts(console: Console) -
 
 def test_a_users_command_runs_on_main_with_the_selection(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.paste("@command('shout', key='X', context='index')\ndef shout(sel: Messages, times: int = 1):\n")
     console.paste("    import threading\n")
     console.paste("    return f'{sel.count()} on {threading.current_thread().name} ' * times\n\n")
@@ -244,7 +246,7 @@ def test_a_users_command_runs_on_main_with_the_selection(console: Console) -> No
 
 def test_an_error_in_a_users_command_is_one_line_and_a_traceback_in_the_log(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.paste("@command('fail', key='X')\ndef fail():\n    return 1 / 0\n\n")
     console.type("<enter>")
     console.wait(r"^>>> @command")
@@ -319,7 +321,7 @@ def test_an_editor_that_fails_loses_nothing(start: Start) -> None:
 
 def test_prints_of_hooks_and_children_do_not_disturb_the_screen(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.type("import os; os.system('echo child; echo error >&2'); print('printed')<enter>")
     console.wait("^child")
     console.wait("^error")
@@ -335,7 +337,7 @@ def test_quitting_gives_the_terminal_back(console: Console, way: str) -> None:
 
 def test_quitting_interrupts_a_statement(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.type("import time; time.sleep(60)<enter>")
     console.wait("▶")
     console.type("<c-o>ZZ")
@@ -345,7 +347,7 @@ def test_quitting_interrupts_a_statement(console: Console) -> None:
 
 def test_a_statement_that_ignores_interrupts_cannot_keep_the_program(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.paste("import time\nwhile True:\n    try: time.sleep(60)\n    except KeyboardInterrupt: pass\n\n")
     console.type("<enter>")
     console.wait("▶")
@@ -356,7 +358,7 @@ def test_a_statement_that_ignores_interrupts_cannot_keep_the_program(console: Co
 
 def test_exit_in_the_repl_ends_with_its_status(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.type("raise SystemExit(4)<enter>")
     assert console.wait_end() == 4
     assert console.restored()
@@ -371,7 +373,7 @@ def test_a_signal_ends_the_program_and_gives_the_terminal_back(console: Console,
 
 def test_a_crash_of_the_screen_is_told_after_the_terminal_is_back(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     console.type(
         "import agent.console.ui as u; u.Ui.quit = lambda self: self.app.exit(exception=RuntimeError('boom'))"
     )
@@ -412,7 +414,7 @@ def test_new_mail_comes_in_while_the_cursor_stays(console: Console) -> None:
 
 def test_only_our_own_sequences_reach_the_terminal(console: Console) -> None:
     console.type("~")
-    console.wait("^>>> $")
+    console.wait("^>>>$")
     hostile = r"\x1b]0;pwned\x07\x01\x1b]52;c;aGk=\x07\x02\x9d0;pwned\x9c\u202e"
     console.type(f'compose(to="robin@demo.example", subject="Nice try", text="{hostile} end").send()<enter>')
     console.wait("Nice try")

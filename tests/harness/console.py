@@ -125,10 +125,10 @@ class Console:
                 raise AssertionError(f"no {pattern!r} on the screen:\n{self.screen()}")
 
     def cursor(self) -> str:
-        """Return the row that is shown in reverse, the status bar left out; empty when there is none."""
+        """Return the first row that is shown in reverse: that of the cursor, else the status bar."""
         self._pump(0)
         for number, row in enumerate(self._screen.display):
-            if self._screen.buffer[number][0].reverse and not self._screen.buffer[number][1].bold:
+            if self._screen.buffer[number][0].reverse:
                 return row.rstrip()
         return ""
 
