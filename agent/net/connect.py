@@ -54,7 +54,7 @@ def transport(account: AccountConfig, name: str, ask: Ask | None) -> Callable[[]
     return make
 
 
-def _sendmail(command: str) -> Transport:
+def _sendmail(command: str | list[str]) -> Transport:
     from agent.net.sendmail import SendmailTransport
 
     return SendmailTransport(command)
