@@ -231,12 +231,10 @@ def _config(path: Path) -> Config:
 
 
 def _ask(prompt: str) -> str:
-    """Ask the person at the terminal for a secret."""
+    """Ask the person at the terminal for a secret; return nothing where there is no terminal."""
     import getpass
 
-    if not sys.stdin.isatty():
-        raise AgentError(f"{prompt} cannot be asked for without a terminal; set password_command")
-    return getpass.getpass(prompt)
+    return getpass.getpass(f"{prompt}: ") if sys.stdin.isatty() else ""
 
 
 def _load_init(agent: Agent, args: argparse.Namespace) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from agent.clock import Clock
+from agent.core import filing
 from agent.core.account import Account
 from agent.core.background import Background
 from agent.core.bell import Bell
@@ -311,6 +312,7 @@ class Inbound:
         self._store.write(lambda tx: folders.list_folders(tx, self._account.id, listed)).result()
         for row in folders.vanished(self._store.reader, self._account.id):
             self._forget(row)
+        filing.file_waiting(self._store, self._account, self._clock.now())
 
     def _forget(self, row: FolderRow) -> None:
         """Take out the messages of a folder that the server has no more."""

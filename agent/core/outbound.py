@@ -14,12 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.clock import Clock
-from agent.core import bodies
+from agent.core import filing
 from agent.core.account import Account
 from agent.errors import AuthError, CommandError, NetworkError, Refused, StoreError
 from agent.mail import flags
 from agent.net.base import Envelope, SenderRefused, Transport
-from agent.store import folders, journal, outbox
+from agent.store import journal, outbox
 from agent.store.db import Row, Store, Transaction
 from agent.threads import spawn
 
@@ -145,9 +145,15 @@ class Outbound:
         except CommandError as error:
             # No password to be had, say: not the message's fault.
             self._later(item, str(error), _RETRY_S[1])
+        except StoreError:
+            raise
+        except Exception as error:  # a bug must neither hold up the account's other mail nor send twice
+            _log.exception("%s: internal error while sending item %d", self._account.name, item["id"])
+            self._hang_up()
+            why = f"internal error ({type(error).__name__}); see the log"
+            self._doubt(item, why) if ended else self._later(item, why, _RETRY_S[1])
         else:
-            told = "; ".join(f"{who}: {why}" for who, why in receipt.refused.items())
-            self._sent(item, f"not delivered to {told}" if told else "")
+            self._sent(item, receipt.refused)
 
     def _connected(self) -> Transport:
         """Return a connection that answers; who refuses that says nothing about the message."""
@@ -211,28 +217,25 @@ class Outbound:
 
         self._store.write(work, durable=True).result()
 
-    def _sent(self, item: Row, told: str) -> None:
-        """Note that it is sent; the copy to Sent and the flag on what it answers go their own way."""
+    def _sent(self, item: Row, refused: dict[str, str]) -> None:
+        """Note that it is sent; the copy to Sent and the flag on what it answers go their own way.
+
+        Recipients that were refused for now get it in a message of their own, later.
+        """
         now = self._clock.now()
-        copy = None if item["copy"] is None else bodies.of_bytes(
-            bytes(item["copy"]), uid=None, flags=flags.SEEN, tags="", received=int(now), size=len(item["copy"])
-        )  # fmt: skip
-        sent = self._sent_folder()
+        later = [who for who, why in refused.items() if why.startswith("4")]
+        told = "; ".join(f"not delivered to {who}: {why}" for who, why in refused.items())
+        copy = None if item["copy"] is None else filing.copy_of(item, now)
+        sent = filing.sent_folder(self._store.reader, self._account)
 
         def work(tx: Transaction) -> None:
-            outbox.change(tx, item["id"], state="sent", sent=now, error=told)
-            if item["job"] is not None:
+            outbox.change(tx, item["id"], state="sent", sent=now, error=told, filed=int(sent is not None))
+            if later:
+                outbox.defer(tx, item, later, now + _RETRY_S[0], told)
+            elif item["job"] is not None:
                 journal.set_job(tx, item["job"], state="done", error=told, finished=now)
             if copy is not None and sent is not None:
-                job = journal.add_job(
-                    tx,
-                    "verb",
-                    f"kept a copy of {item['subject']!r}",
-                    now,
-                    origin="rule",
-                    cause="copy to Sent",
-                )
-                journal.append(tx, job, self._account.id, sent, copy)
+                filing.file(tx, self._account, sent, item, copy, now)
             if item["answers"] is not None:
                 bit = flags.FORWARDED if item["forwards"] else flags.ANSWERED
                 job = journal.add_job(
@@ -258,13 +261,6 @@ class Outbound:
                 self._hold(_HELD_S)
             else:
                 return
-
-    def _sent_folder(self) -> int | None:
-        wanted = self._account.config.folders.get("sent")
-        for row in folders.of_account(self._store.reader, self._account.id):
-            if row.name == wanted or (wanted is None and row.role == "sent"):
-                return row.id
-        return None
 
     # -- common ------------------------------------------------------------------------------
 

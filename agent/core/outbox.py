@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from agent.core.draft import Draft
+from agent.core.message import Message
 from agent.errors import CommandError
+from agent.mail.compose import edit_as_new
 from agent.mail.safe import safe
 from agent.store import journal, outbox
 
@@ -89,6 +92,22 @@ class OutboxItem:
 
         self._submit(work)
 
+    def edit(self) -> Draft:
+        """Take it back and go on writing; raises CommandError when it is on the wire or sent."""
+        row = self._row()
+        if row["state"] != "cancelled":
+            self.cancel()
+        draft = self._draft(row)
+        self._context.commit(lambda tx: outbox.change(tx, self._id, state="edited"), durable=True)
+        return draft
+
+    def _draft(self, row: Row) -> Draft:
+        account = self._context.accounts.by_id(row["account"])
+        raw = bytes(row["copy"] if row["copy"] is not None else row["data"])
+        content = edit_as_new(raw, own=account.identities, draft=True)
+        answers = Message(self._context, row["answers"]) if row["answers"] is not None else None
+        return Draft(self._context, account, content, answers=answers, forwards=bool(row["forwards"]))
+
     def _checked(self, tx: Transaction, what: str) -> Row:
         row = outbox.get(tx, self._id)
         if row is None or row["state"] not in _WAITING:
@@ -108,13 +127,13 @@ class OutboxItem:
 
 
 class Outbox(Sequence[OutboxItem]):
-    """What is on its way out or could not be sent, oldest first."""
+    """What is on its way out, could not be sent or was taken back, oldest first."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def _ids(self) -> list[int]:
-        return self._context.read(outbox.unfinished)
+        return self._context.read(outbox.shown)
 
     @overload
     def __getitem__(self, index: int) -> OutboxItem: ...

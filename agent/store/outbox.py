@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +64,39 @@ def get(db: Transaction, item: int) -> sqlite3.Row | None:
 
 
 def unfinished(db: Transaction) -> list[int]:
-    """Return the items a person should see: all that are not sent or cancelled, oldest first."""
-    rows = db.execute("SELECT id FROM outbox WHERE state NOT IN ('sent', 'cancelled') ORDER BY id")
+    """Return the items that are on their way or could not be sent, oldest first."""
+    rows = db.execute("SELECT id FROM outbox WHERE state NOT IN ('sent', 'cancelled', 'edited') ORDER BY id")
     return [row[0] for row in rows]
 
 
+def shown(db: Transaction) -> list[int]:
+    """Return the items a person should see: the unfinished ones, and cancelled ones, whose text is only here."""
+    rows = db.execute("SELECT id FROM outbox WHERE state NOT IN ('sent', 'edited') ORDER BY id")
+    return [row[0] for row in rows]
+
+
+def unfiled(db: Transaction, account: int) -> list[sqlite3.Row]:
+    """Return the sent items whose copy waits for a Sent folder to be known."""
+    return db.execute(
+        "SELECT * FROM outbox WHERE account = ? AND state = 'sent' AND filed = 0 AND copy IS NOT NULL",
+        (account,),
+    ).fetchall()
+
+
+def defer(tx: Transaction, item: sqlite3.Row, recipients: Sequence[str], not_before: float, why: str) -> None:
+    """Queue the same message for the recipients the server would not take just now (RFC 5321 section 4.5.3.1.10)."""
+    tx.execute(
+        "INSERT INTO outbox (account, job, state, message_id, sender, recipients, subject, data, automatic,"
+        " attempts, not_before, created, error) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            item["account"], item["job"], item["message_id"], item["sender"], json.dumps(list(recipients)),
+            item["subject"], item["data"], item["automatic"], item["attempts"] + 1, not_before, item["created"], why,
+        ),
+    )  # fmt: skip
+
+
 # A clock that was set back must not hold mail: what was to go at once goes, no retry waits over an hour.
-_DUE = "iif(not_before <= created OR (attempts > 0 AND not_before > ?2 + 3600), 0, not_before)"
+_DUE = "iif((attempts = 0 AND not_before <= created) OR (attempts > 0 AND not_before > ?2 + 3600), 0, not_before)"
 
 
 def next_due(db: Transaction, account: int, now: float) -> sqlite3.Row | None:

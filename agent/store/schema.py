@@ -162,13 +162,14 @@ CREATE TABLE outbox (
   account INTEGER NOT NULL,
   job INTEGER,
   key TEXT UNIQUE,                       -- (rule, content, n-th send of the run): found again after a crash
-  state TEXT NOT NULL,                   -- queued connecting data-sent sent failed uncertain cancelled
+  state TEXT NOT NULL,                   -- queued connecting data-sent sent failed uncertain cancelled edited
   message_id TEXT NOT NULL,
   sender TEXT NOT NULL,
   recipients TEXT NOT NULL,              -- JSON list
   subject TEXT NOT NULL,
   data BLOB NOT NULL,                    -- the bytes for the wire, frozen
   copy BLOB,                             -- the bytes for the Sent folder; NULL: none is kept
+  filed INTEGER NOT NULL DEFAULT 1,      -- 0: sent, and its copy waits until a Sent folder is known
   automatic INTEGER NOT NULL DEFAULT 0,
   answers INTEGER,                       -- the message this is a reply to
   forwards INTEGER NOT NULL DEFAULT 0,   -- it is a forward of it instead

@@ -385,7 +385,10 @@ def test_what_is_held_can_be_cancelled_until_it_goes(make_agent: Agents, user: s
     first, second = letter(agent, "first").send(hold=30), letter(agent, "second").send(hold=30)
     first.cancel()
     eventually(lambda: first.state == "cancelled")
-    assert [item.subject for item in Outbox(agent.context)] == ["second"]
+    assert [(item.subject, item.state) for item in Outbox(agent.context)] == [
+        ("first", "cancelled"),  # its text is only here: edit() takes it up again
+        ("second", "queued"),
+    ]
     assert agent.wait_idle(5)
     clock.advance(31)
     wake(agent)
@@ -420,3 +423,32 @@ def test_a_clock_that_is_set_back_holds_nothing(make_agent: Agents, user: str, s
     clock.set_back(DAY)
     make_agent(user, clock=clock, fetch=QUIET)
     assert len(sink.wait_for(2)) == 2
+
+
+def test_recipients_refused_for_now_get_it_later_and_nobody_twice(
+    make_agent: Agents, sink: Sink, user: str
+) -> None:
+    clock = TestClock()
+    agent = make_agent(user, clock=clock)
+    synced(agent)
+    sink.refuse("rcpt", "452 4.5.3 too many recipients", when="late@")
+    job = letter(agent, "To both", "soon@example.com, late@example.com").send()
+    sink.wait_for(1)
+    eventually(lambda: [item.to for item in Outbox(agent.context)] == [("late@example.com",)])
+    assert not job.done
+    sink.heal()
+    clock.advance(120)
+    agent._outbound[work_of(agent).id].wake()
+    sink.wait_for(2)
+    eventually(lambda: job.done)
+    assert [message.recipients for message in sink.messages] == [("soon@example.com",), ("late@example.com",)]
+    assert sink.messages[0].data == sink.messages[1].data
+
+
+def test_a_copy_waits_until_the_sent_folder_is_known(make_agent: Agents, sink: Sink, user: str) -> None:
+    agent = make_agent(user, lazy=True)
+    letter(agent, "Early").send().wait(10)
+    work = synced(agent)
+    eventually(lambda: [m.subject for m in work.sent] == ["Early"])
+    work.sync().wait(10)
+    assert work.sent.count() == 1

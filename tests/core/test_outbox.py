@@ -83,3 +83,17 @@ def test_what_a_subject_says_cannot_reach_the_terminal_raw(desk: Desk) -> None:
     agent = desk.open()
     draft("\x1b]0;pwned\x07").send(hold=60)
     assert not {"\x1b", "\x07"} & set(repr(Outbox(agent.context)))
+
+
+def test_what_was_taken_back_is_a_draft_again(desk: Desk) -> None:
+    agent = desk.open()
+    draft("Not yet").send(hold=3600)
+    [item] = Outbox(agent.context)
+    item.cancel()
+    [shown] = Outbox(agent.context)
+    assert (shown.state, shown.subject) == ("cancelled", "Not yet")
+    again = shown.edit()
+    assert (again.subject, again.text.strip()) == ("Not yet", "x")
+    assert [str(person) for person in again.to] == ["bob@example.com"]
+    assert len(Outbox(agent.context)) == 0
+    again.send().wait(10)
