@@ -13,6 +13,16 @@ ELSEWHERE = {
     "agent.__main__": "two lines; test_headless_imports.py runs it",
     "agent.errors": "the exceptions are raised by the tests of everything else",
     "agent.net.base": "protocols and plain values; the backends' tests use them all",
+    # What a thread of a running agent does is tested through the whole agent on real servers.
+    "agent.core.bell": "test_inbound.py",
+    "agent.core.filing": "test_outbound.py",
+    "agent.core.inbound": "test_inbound.py",
+    "agent.core.outbound": "test_outbound.py",
+    "agent.core.replay": "test_replay.py",
+    "agent.core.requests": "test_inbound.py",
+    "agent.core.screen": "a protocol; tests/console runs what keeps it",
+    "agent.demo.account": "test_cli.py runs every command with --demo",
+    "agent.mail.query_json": "tests/core/test_messages.py, with the queries of server searches",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -41,7 +40,6 @@ detail = "slowest %.1f ms" % (max(times) * 1000)
 began = time.perf_counter() - sorted(times)[len(times) // 2]
 """
 RULES = """\
-import re
 kre = bench.inbox.search("from:kre is:read").count()
 linux = bench.inbox.search("subject:linux OR subject:linux*")
 linux = sum(1 for m in linux if re.search("[Ll]inux", m.subject))
