@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from agent.mail.part import Part
 
 _SIGNATURES = frozenset(
@@ -20,6 +22,8 @@ MOST = 500  # parts of text that are shown; thousands are an attack
 
 def readable(root: Part, *, html: bool) -> list[Part]:
     """Return the parts a person reads, in order; `html` prefers HTML where there is a choice."""
+    if not root.parts:
+        return [root] if _is_body(root, "", 0) else []
     return _read(root, html, "", 0)[:MOST]
 
 
@@ -58,9 +62,15 @@ def _best(choices: list[list[Part]], html: bool) -> list[Part]:
     return []
 
 
-def attachments(root: Part) -> tuple[Part, ...]:
+def shown(root: Part) -> dict[int, Part]:
+    """Return the parts that are read as text or as HTML, by identity, in order."""
+    if not root.parts:
+        return {id(root): root} if readable(root, html=False) else {}
+    return {id(part): part for html in (False, True) for part in readable(root, html=html)}
+
+
+def attachments(root: Part, shown: Container[int]) -> tuple[Part, ...]:
     """Return the parts that are files of their own: not read as text, not shown within the text."""
-    shown = {id(part) for prefers_html in (False, True) for part in readable(root, html=prefers_html)}
     result: list[Part] = []
     stack: list[tuple[Part, str]] = [(root, "")]
     while stack:

@@ -86,12 +86,22 @@ def header_of(raw: bytes) -> bytes:
 
 def read_header(header: bytes) -> Envelope:
     """Return the envelope of a header block, whole or of LISTING_FIELDS only."""
+    return envelope_of(read_fields(header))
+
+
+def read_fields(header: bytes) -> dict[str, str]:
+    """Return the fields an envelope and a part need, by lower-case name, unfolded but not decoded."""
     fields: dict[str, str] = {}
-    for name, value in _read_fields(header):
+    for name, value in _found_fields(header):
         if name not in fields:
             fields[name] = value.strip()
         elif name in _REPEATED:
             fields[name] += f", {value.strip()}" if name != "references" else f" {value}"
+    return fields
+
+
+def envelope_of(fields: dict[str, str]) -> Envelope:
+    """Return what an envelope says of the fields that `read_fields` gives."""
     get = fields.get
     return_path = get("return-path")
     if return_path is not None:
@@ -137,8 +147,7 @@ def _field(name: str, value: str) -> str:
     return decode_text(value)
 
 
-def _read_fields(header: bytes) -> list[tuple[str, str]]:
-    """Return the fields that an envelope may need, names in lower case."""
+def _found_fields(header: bytes) -> list[tuple[str, str]]:
     if len(header) <= MAX_LINE and header.count(b"\n") < MAX_FIELDS:
         try:
             text = header.decode("utf-8")

@@ -22,14 +22,15 @@ from agent.mail.header import (
     MAX_LINE,
     SIGNATURE,
     Envelope,
+    envelope_of,
     header_fields,
     header_of,
-    read_header,
+    read_fields,
 )
 from agent.mail.html import html_links, html_to_text
 from agent.mail.mime import MAX_DEPTH, MAX_PARTS
 from agent.mail.parameters import content_type, parse_parameters
-from agent.mail.part import Part
+from agent.mail.part import Part, single
 from agent.mail.quote import snippet_of, unflow
 
 MAX_TEXT = 8 << 20  # characters of text that is shown
@@ -43,18 +44,21 @@ _INLINE_PGP = b"-----BEGIN PGP SIGNED MESSAGE-----"
 class Parsed:
     """A message, parsed. Texts are computed when first asked for."""
 
-    def __init__(self, raw: bytes, header: bytes, root: Part, defects: tuple[str, ...]) -> None:
+    def __init__(
+        self, raw: bytes, header: bytes, fields: dict[str, str], root: Part, defects: tuple[str, ...]
+    ) -> None:
         self._raw = raw
         self._header = header
         self._defects = defects
         self.root = root
-        self.envelope = self._envelope()
+        self._shown = body.shown(root)
+        self.attachments = body.attachments(root, self._shown)
+        self.envelope = self._envelope(envelope_of(fields))
 
     def __repr__(self) -> str:
         return f"<parsed {self.root.type} of {len(self._raw)} octets>"
 
-    def _envelope(self) -> Envelope:
-        envelope = read_header(self._header)
+    def _envelope(self, envelope: Envelope) -> Envelope:
         traits = envelope.traits & ~(ATTACHMENT | CALENDAR | SIGNATURE)
         if not traits & BOUNCE and self.attachments:
             traits |= ATTACHMENT
@@ -78,11 +82,6 @@ class Parsed:
     def parts(self) -> tuple[Part, ...]:
         """All parts in order, the root first, those of messages within too."""
         return tuple(self.root.walk())
-
-    @cached_property
-    def attachments(self) -> tuple[Part, ...]:
-        """The parts that are files of their own."""
-        return body.attachments(self.root)
 
     @cached_property
     def text(self) -> str:
@@ -127,9 +126,7 @@ class Parsed:
     def defects(self) -> tuple[str, ...]:
         """What is wrong with the message, in words; decodes its text to find out."""
         found = list(self._defects)
-        for part in {
-            id(each): each for html in (False, True) for each in body.readable(self.root, html=html)
-        }.values():
+        for part in self._shown.values():
             part.text  # noqa: B018  (decodes)
             if part.charset and codec_of(part.charset) is None:
                 found.append(f"part {part.number}: unknown charset {part.charset[:40]!r}")
@@ -141,16 +138,18 @@ class Parsed:
 def parse(raw: bytes) -> Parsed:
     """Parse a message, or the beginning of one; never raises."""
     header = header_of(raw)
+    fields = read_fields(header)
+    if root := single(raw, header, fields):
+        return Parsed(raw, header, fields, root, ())
     rescue = _Rescue(raw)
     defects: list[str] = []
-    root = None
     if len(header) <= MAX_LINE:  # the fast parser takes quadratic time for some headers
         root = _fast(raw, rescue)
     if root is None:
         split = rescue.split
         defects += split.defects
         root = _tree(split.root, rescue, defects)
-    return Parsed(raw, header, root, tuple(defects))
+    return Parsed(raw, header, fields, root, tuple(defects))
 
 
 class _Rescue:

@@ -13,6 +13,9 @@ from fast_mail_parser import ParseError
 from agent.mail.charset import codec_of, decode_bytes
 from agent.mail.parameters import content_type
 
+_ONE_TEXT = re.compile(r"(text/(?:plain|html))[ \t]*+(?:;[^\x80-\xff]*)?", re.IGNORECASE | re.ASCII)
+_NOT_ENCODED = frozenset({"", "7bit", "8bit", "binary"})
+_NO_FIELD = re.compile(rb"\A(?![!-9;-~]++:)|\n(?![ \t]|[!-9;-~]++:)")
 _META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _META_WITHIN = 2048  # octets of a page in which its charset may stand
 
@@ -24,6 +27,25 @@ class Node(Protocol):
     def headers(self) -> dict[str, list[str]]: ...
     @property
     def content(self) -> builtins.bytes | None: ...
+
+
+class Text:
+    """The node of a message that is nothing but a text: most are, and they need no parser."""
+
+    __slots__ = ("_fields", "_raw", "_start")
+
+    def __init__(self, fields: dict[str, str], raw: builtins.bytes, start: int) -> None:
+        self._fields = fields
+        self._raw = raw
+        self._start = start
+
+    @property
+    def headers(self) -> dict[str, list[str]]:
+        return {name: [value] for name, value in self._fields.items()}
+
+    @property
+    def content(self) -> builtins.bytes:
+        return self._raw[self._start :]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,3 +142,24 @@ class Part:
             self._known["bytes"] = content or b""
         content = self._known["bytes"]
         return content if isinstance(content, builtins.bytes) else b""
+
+
+def single(raw: builtins.bytes, header: builtins.bytes, fields: dict[str, str]) -> Part | None:
+    """Return the part of a message that is one plain text or page, None where a parser has to look."""
+    kind = fields.get("content-type", "text/plain")
+    found = _ONE_TEXT.fullmatch(kind)
+    encoding = fields.get("content-transfer-encoding", "").lower()
+    if not found or encoding not in _NOT_ENCODED or "name" in kind.lower():
+        return None
+    if "content-disposition" in fields or "content-id" in fields or _NO_FIELD.search(header):
+        return None
+    start = len(header) + 4
+    if raw[start - 4 : start] != b"\r\n\r\n":
+        return None
+    part = Part("1", found[1].lower(), "", None, None, (), Text(fields, raw, start), _no_rescue)
+    part._known["parameters"] = content_type(kind)[1]
+    return part
+
+
+def _no_rescue(_: str) -> builtins.bytes:
+    return b""

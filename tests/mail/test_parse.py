@@ -283,3 +283,35 @@ def test_hostile_messages_take_at_most_two_seconds(name: str) -> None:
 def test_what_is_left_out_beyond_the_limits_is_told() -> None:
     assert any("nested deeper" in defect for defect in parse(HOSTILE["multiparts"]).defects)
     assert any("parts; the rest" in defect for defect in parse(HOSTILE["parts"]).defects)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"",
+        b"Content-Type: text/plain; charset=utf-8\r\n",
+        b"Content-Type: TEXT/HTML; charset=\"utf-8\"\r\nContent-Transfer-Encoding: 8bit\r\n",
+        b"content-type: text/plain;\r\n\tformat=flowed; charset=utf-8\r\n",
+        b"Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+        b"Content-Type: text\r\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "body", [b"", b"Gr\xc3\xbc\xc3\x9fe <b>an</b> \r\nalle\r\n", b"a=3Db\r\n\r\n-- \r\nc"]
+)
+def test_one_text_is_the_same_whoever_reads_it(fields: bytes, body: bytes) -> None:
+    raw = b"From: ann@example.org\r\nSubject: x\r\n" + fields + b"\r\n" + body
+    # A disposition is a matter for the parser, and this one changes nothing.
+    parsed = parse(b"Content-Disposition: inline\r\n" + raw)
+    short = parse(raw)
+    assert short.text == parsed.text
+    assert short.html == parsed.html
+    assert (short.root.type, short.root.charset) == (parsed.root.type, parsed.root.charset)
+    assert short.root.bytes == parsed.root.bytes
+    assert short.root.header("subject") == "x"
+    assert short.defects == parsed.defects
+
+
+def test_a_header_with_rubbish_in_it_is_read_by_the_parser() -> None:
+    parsed = parse(b"Subject: x\r\nrubbish\r\n\r\nbody")
+    assert "body" in parsed.text
