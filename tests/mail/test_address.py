@@ -136,3 +136,19 @@ def test_fuzzed_addresses_neither_raise_nor_change_on_the_way_back() -> None:
     for text in texts:
         found = parse_addresses(text)
         assert parse_addresses(format_addresses(found)) == found, text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann <ann@example.org>",
+        '"Miller, Ann" <ann@example.org>, bob@example.com (Bob), <c@example.net>',
+        "=?utf-8?Q?J=C3=B6rg?= Miller <j@example.org>",
+        "ann@example.org <ann@example.org>",
+        '"" <ann@example.org>',
+        "Ann <ann@example.org>,bob@example.com",
+    ],
+)
+def test_the_usual_forms_are_read_as_any_other(text: str) -> None:
+    # The blank before the end makes the whole a form that is not usual.
+    assert parse_addresses(text) == parse_addresses(f"{text}  ,")
