@@ -1,4 +1,7 @@
-"""The built-in commands: agent.builtin.filing, moving, program, reading, writing, run as the console runs them."""
+"""The built-in commands, run as the console runs them.
+
+agent.builtin.filing, agent.builtin.moving, agent.builtin.program, agent.builtin.reading, agent.builtin.writing.
+"""
 
 from __future__ import annotations
 
