@@ -287,7 +287,10 @@ class Replay:
     def _select(self, folder: int) -> tuple[FolderRow, FolderState]:
         """Select a folder and make sure that its UIDs still mean what the store thinks they mean."""
         row = self._folder(folder)
-        server = self._backend.select(row.name)
+        # Opening a folder anew for each piece of a bulk verb costs more than the verb.
+        server = self._backend.opened if self._backend.selected == row.name else None
+        if server is None or server.uidvalidity != row.uidvalidity:
+            server = self._backend.select(row.name)
         if row.uidvalidity is not None and server.uidvalidity != row.uidvalidity:
             self.unmapped.add(row.id)
             raise _Renumbered(f"{row.name}: UIDVALIDITY changed; syncing it first", permanent=False)

@@ -136,6 +136,10 @@ class Backend(Protocol):
         """The selected folder."""
 
     @property
+    def opened(self) -> FolderState | None:
+        """What `select` told of the selected folder; its UIDs mean the same until another select."""
+
+    @property
     def can_idle(self) -> bool:
         """Whether `rest` is told of changes by the server."""
 

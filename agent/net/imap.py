@@ -52,6 +52,7 @@ class ImapBackend:
         self._limits = {"connect_s": connect_s, "read_s": read_s}
         self._client: Client | None = None
         self._selected: str | None = None
+        self._opened: FolderState | None = None
         self._enabled: frozenset[str] = frozenset()
         self._raw_names: dict[str, bytes] = {}
         self._watch = Watch()
@@ -64,6 +65,11 @@ class ImapBackend:
     def selected(self) -> str | None:
         """The selected folder."""
         return self._selected
+
+    @property
+    def opened(self) -> FolderState | None:
+        """What `select` told of the selected folder; its UIDs mean the same until another select."""
+        return self._opened if self._selected is not None else None
 
     @property
     def connected(self) -> bool:
@@ -200,7 +206,8 @@ class ImapBackend:
         self._watch.select(selecting.exists)
         if selecting.uidnext is None and selecting.uidvalidity:  # some servers tell it in STATUS only
             selecting.uidnext = self.status(folder).uidnext
-        return selecting.state(f"{self.server}: {folder!r}")
+        self._opened = selecting.state(f"{self.server}: {folder!r}")
+        return self._opened
 
     def create_folder(self, name: str) -> None:
         """Create and subscribe a folder."""
