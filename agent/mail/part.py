@@ -15,7 +15,7 @@ from agent.mail.parameters import content_type
 
 _ONE_TEXT = re.compile(r"(text/(?:plain|html))[ \t]*+(?:;[^\x80-\xff]*)?", re.IGNORECASE | re.ASCII)
 _NOT_ENCODED = frozenset({"", "7bit", "8bit", "binary"})
-_NO_FIELD = re.compile(rb"\A(?![!-9;-~]++:)|\n(?![ \t]|[!-9;-~]++:)")
+_NO_FIELD = re.compile(rb"\A(?!From |[!-9;-~]++:)|\n(?![ \t]|[!-9;-~]++:)")
 _META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _META_WITHIN = 2048  # octets of a page in which its charset may stand
 
@@ -151,12 +151,13 @@ def single(raw: builtins.bytes, header: builtins.bytes, fields: dict[str, str]) 
     encoding = fields.get("content-transfer-encoding", "").lower()
     if not found or encoding not in _NOT_ENCODED or "name" in kind.lower():
         return None
-    if "content-disposition" in fields or "content-id" in fields or _NO_FIELD.search(header):
+    disposition = fields.get("content-disposition")
+    if disposition not in (None, "inline") or "content-id" in fields or _NO_FIELD.search(header):
         return None
     start = len(header) + 4
     if raw[start - 4 : start] != b"\r\n\r\n":
         return None
-    part = Part("1", found[1].lower(), "", None, None, (), Text(fields, raw, start), _no_rescue)
+    part = Part("1", found[1].lower(), "", disposition, None, (), Text(fields, raw, start), _no_rescue)
     part._known["parameters"] = content_type(kind)[1]
     return part
 

@@ -302,7 +302,7 @@ def test_what_is_left_out_beyond_the_limits_is_told() -> None:
 def test_one_text_is_the_same_whoever_reads_it(fields: bytes, body: bytes) -> None:
     raw = b"From: ann@example.org\r\nSubject: x\r\n" + fields + b"\r\n" + body
     # A disposition is a matter for the parser, and this one changes nothing.
-    parsed = parse(b"Content-Disposition: inline\r\n" + raw)
+    parsed = parse(b"Content-Disposition: inline; x=y\r\n" + raw)
     short = parse(raw)
     assert short.text == parsed.text
     assert short.html == parsed.html
