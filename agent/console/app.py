@@ -133,8 +133,8 @@ class Console:
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:
     """Cancel what still runs on the loop and close it."""
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    if tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(tasks))
     loop.close()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, has_completions
@@ -82,6 +82,7 @@ class CommandLine:
     def _keys(self, buffer: Buffer) -> KeyBindings:
         keys = KeyBindings()
         empty = Condition(lambda: not buffer.text)
+        completer = buffer.completer
 
         @keys.add("escape", eager=True)
         @keys.add("c-c")
@@ -97,7 +98,11 @@ class CommandLine:
 
         @keys.add("tab", filter=~has_completions)
         def _(event: KeyPressEvent) -> None:
-            buffer.start_completion(select_first=True)
+            # At once: what is typed behind it must find the line completed.
+            found = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+            if found:
+                buffer.complete_state = CompletionState(buffer.document, found)
+                buffer.go_to_completion(0)
 
         @keys.add("s-tab")
         def _(event: KeyPressEvent) -> None:

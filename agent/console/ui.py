@@ -36,6 +36,7 @@ from agent.console.views.list import ListView
 from agent.console.views.message import MessageView
 from agent.console.views.view import Stack, View
 from agent.console.writing import Writing
+from agent.core.acting import Actor, acting
 from agent.core.folder import Folder
 from agent.core.messages import Messages
 from agent.errors import AgentError, CommandError
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from agent.repl import Pane
 
 _log = logging.getLogger("agent.console")
+
+# Marked by looking, not on purpose: not what `undo()` picks.
+_READING = Actor("console", "opened")
 
 
 class Ui:
@@ -178,6 +182,7 @@ class Ui:
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self.app.invalidate())
 
     def _invalidate(self) -> None:
         self.app.invalidate()
@@ -262,7 +267,8 @@ class Ui:
 
         def look() -> None:
             if self.stack.top is view and view.message() == message and message.unread:
-                self.dispatcher.watch(message.mark_read())
+                with acting(_READING):
+                    self.dispatcher.watch(message.mark_read())
 
         self.loop.call_later(delay, look)
 

@@ -7,6 +7,7 @@ no mistake in a header costs what was written.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from agent.core.context import Context
     from agent.core.draft import Draft
     from agent.core.job import Job
+
+
+_log = logging.getLogger("agent.console")
 
 
 class Writing:
@@ -70,6 +74,9 @@ class Writing:
             await work
         except AgentError as error:
             self._notices.tell(str(error), error=True)
+        except Exception as error:
+            self._notices.tell(f"{type(error).__name__}: {error}", error=True)
+            _log.exception("could not go on with a draft")
 
     async def _begin(self, make: Callable[[], Draft], even_unchanged: bool) -> None:
         command = external.editor_command(os.environ, self._context.options.value(settings.EDITOR))
@@ -98,7 +105,7 @@ class Writing:
         try:
             from_text(view.draft, path.read_text(encoding="utf-8", errors="replace"))
         except CommandError as error:
-            view.problem = f"{error}: press e to edit again"
+            view.problem = f"{error}; press e to edit again"
         else:
             view.problem = ""
         view.changed()
