@@ -149,6 +149,9 @@ def _add_account(account: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="list the accounts and what waits in them").set_defaults(
         run=_account_list
     )
+    login = actions.add_parser("login", help="ask for the password of an account and keep it in the keyring")
+    login.add_argument("name", help="the account")
+    login.set_defaults(run=_account_login)
     rename = actions.add_parser("rename", help="let the mail of an account go on under another name")
     rename.add_argument("old", metavar="OLD", help="the name it had in config.yaml")
     rename.add_argument("new", metavar="NEW", help="the name it has there now")
@@ -428,6 +431,14 @@ def _account_list(args: argparse.Namespace) -> int:
 
     with _agent(args, may_own=args.demo) as agent:
         return list_accounts(agent, sys.stdout)
+
+
+def _account_login(args: argparse.Namespace) -> int:
+    from agent.config.paths import Paths
+    from agent.upkeep import keep_passwords
+
+    config = _config(Paths.from_environment().config_file)
+    return keep_passwords(config, args.name, _ask, sys.stdout)
 
 
 def _account_rename(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import TextIO
 
-from agent import api
+from agent import api, output
 from agent.app import Agent
 from agent.core.account import Account
 from agent.core.job import Job
@@ -60,7 +60,8 @@ def run_code(agent: Agent, source: str, name: str, args: Sequence[str] = ()) -> 
 
 def _execute(source: str, name: str, module: ModuleType) -> int:
     try:
-        exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
+        with output.shown_safely():
+            exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
             return int(error.code or 0)

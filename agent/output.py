@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 from agent.core.message import Message
 from agent.mail.safe import fit, safe, safe_block
+
+
+class Shown(io.TextIOBase):
+    """A text stream to a terminal that lets nothing of a sender command it."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        """Write text with its control characters made visible."""
+        self._out.write(safe_block(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        self._out.flush()
+
+    def isatty(self) -> bool:
+        """Tell that this is a terminal."""
+        return True
+
+
+@contextmanager
+def shown_safely() -> Iterator[None]:
+    """Make what the block prints safe where it goes to a terminal; into a pipe it goes as it is."""
+    if not sys.stdout.isatty():
+        yield
+        return
+    with redirect_stdout(Shown(sys.stdout)):
+        yield
 
 
 def fields(message: Message) -> dict[str, Any]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from agent.app import Agent
 from agent.clock import Clock
+from agent.config.schema import Config
 from agent.core.progress import Progress
+from agent.errors import CommandError, NotFound, did_you_mean
 from agent.mail.safe import safe
+from agent.net import secrets
 from agent.progress import Meter
 from agent.store import accounts, care, folders, reindex
 
@@ -65,6 +69,28 @@ def list_accounts(agent: Agent, out: TextIO) -> int:
         waits = found.waiting()
         line = f"{name}  {state}  {found.messages:,} messages" + (f"  {waits} to go" if waits else "")
         out.write(safe(line) + "\n")
+    return 0
+
+
+def keep_passwords(config: Config, name: str, ask: Callable[[str], str], out: TextIO) -> int:
+    """Ask for the passwords of an account's servers, each login once, and keep them in the keyring.
+
+    Raises NotFound for an unknown account, AuthError where there is no trustworthy keyring.
+    """
+    account = config.accounts.get(name)
+    if account is None:
+        raise NotFound(f"there is no account {name!r}{did_you_mean(name, config.accounts)}")
+    users = [
+        server.user
+        for server in (account.imap, account.pop3, account.smtp)
+        if server and server.auth != "none"
+    ]
+    for user in dict.fromkeys(users):
+        secret = ask(f"Password of {user} (account {name})")
+        if not secret:
+            raise CommandError("no password was given; run this in a terminal")
+        secrets.to_keyring(name, user, secret)
+        out.write(f"the password of {safe(user)} is in the keyring\n")
     return 0
 
 

@@ -91,3 +91,21 @@ def test_json_has_the_fields_of_the_contract(evil: Message) -> None:
     assert found["message_id"] == "evil@elsewhere.example"
     assert found["date"].startswith("2026-11-02T09:00:00")
     assert (found["account"], found["folder"]) == ("demo", "INBOX")
+
+
+def test_what_a_script_prints_cannot_command_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    with output.shown_safely():
+        print("\x1b]0;pwn\x07subject")
+    assert "\x1b" not in screen.getvalue()
+    assert screen.getvalue().endswith("subject\n")
+    pipe = io.StringIO()
+    monkeypatch.setattr("sys.stdout", pipe)
+    with output.shown_safely():
+        print("\x1b[1mas it is")
+    assert pipe.getvalue() == "\x1b[1mas it is\n"

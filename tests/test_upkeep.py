@@ -5,10 +5,16 @@ These are agent.upkeep and agent.transfer, each in a process of its own.
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+from agent.config.load import load_text
+from agent.errors import CommandError, NotFound
+from agent.upkeep import keep_passwords
 from tests.harness import agents as harness
 from tests.harness.agents import Agents, mail
 from tests.harness.dovecot import Dovecot
@@ -101,3 +107,21 @@ def test_an_import_and_an_export_from_the_command_line(
     assert (status, "did you mean 'Archive'?" in errors) == (1, True)
     status, _, errors = run(make_agent, user, "export", "--to", target)
     assert (status, errors) == (1, f"agent: {target} is there already; name another file\n")
+
+
+def test_a_password_is_kept_in_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[tuple[str, str], str] = {}
+    monkeypatch.setattr(
+        "agent.net.secrets.to_keyring", lambda name, user, secret: kept.update({(name, user): secret})
+    )
+    config = load_text(
+        "accounts: {work: {address: a@b.org, imap: {host: x}, smtp: {host: x, user: other}}}", "config.yaml"
+    )
+    out = io.StringIO()
+    assert keep_passwords(config, "work", lambda prompt: f"secret of {prompt.split()[2]}", out) == 0
+    assert kept == {("work", "a@b.org"): "secret of a@b.org", ("work", "other"): "secret of other"}
+    assert "secret" not in out.getvalue()
+    with pytest.raises(NotFound, match="did you mean 'work'"):
+        keep_passwords(config, "wrok", lambda prompt: "x", out)
+    with pytest.raises(CommandError, match="in a terminal"):
+        keep_passwords(config, "work", lambda prompt: "", out)
