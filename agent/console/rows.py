@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 _DATE, _SIZE, _MARKS = 9, 5, 6
 _UNITS = "KMGT"
+# The endings that fraud poses under; more of them would hit names such as Node.js.
+_DOMAIN = re.compile(r"(?:[\w-]+\.)+(?:com|net|org|edu|gov|mil|info|biz|bank)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,14 @@ def who(message: Message, *, outgoing: bool) -> str:
         return f"To: {', '.join(names)}" if names else "To: nobody yet"
     sender = message.from_
     name = safe(sender.name)
-    # A name that looks like an address must not pass for the real one.
-    return safe(sender.addr) if not name or "@" in name or "＠" in name else name
+    return safe(sender.addr) if not name or _poses(name, sender.domain) else name
+
+
+def _poses(name: str, domain: str) -> bool:
+    """Tell whether a name looks like an address or like another domain: it must not pass for the sender's."""
+    plain = unicodedata.normalize("NFKC", name)  # full-width and small @ are @ to the eye
+    found = _DOMAIN.search(plain)
+    return "@" in plain or (found is not None and not domain.lower().endswith(found[0].lower()))
 
 
 def smart_date(date: datetime, now: datetime) -> str:
