@@ -12,18 +12,20 @@ import asyncio
 import contextlib
 import errno
 import os
+import queue
 import signal
 import sys
 import termios
+import threading
 import traceback
 from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from agent import api
+from agent import api, threads
 from agent.console.notices import Notices
 from agent.console.ui import Ui
-from agent.errors import CommandError
+from agent.errors import CommandError, WouldDeadlock
 from agent.repl import Runner, Stdio, Transcript, refuse_to_hang, warm_up
 from agent.threads import spawn
 
@@ -44,7 +46,9 @@ class Console:
         self._runner = Runner({}, self._transcript)
         self._notices = Notices(self._now)
         self._ui: Ui | None = None
+        self._shown = threading.Event()  # the ui is there, or will never be
         self._crash = ""
+        self._ending = False
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._agent.clock.now()).astimezone()
@@ -65,6 +69,7 @@ class Console:
             with self._signals():
                 thread = spawn("ui", lambda: self._show(terminal))
                 status = self._runner.run()
+                self._ending = True
                 if self._ui:
                     self._ui.post(self._ui.quit)
                 thread.join()
@@ -75,6 +80,25 @@ class Console:
         if self._crash:
             sys.stderr.write(self._crash)
         return status or int(bool(self._crash))
+
+    def ask(self, prompt: str) -> str | None:
+        """Ask for a secret on the screen and wait for the answer; None when there is none.
+
+        Waits for the screen when it is not there yet. Any thread but `ui`.
+        """
+        if threads.current() == "ui":
+            raise WouldDeadlock("the ui thread cannot wait for an answer")
+        answered: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._shown.wait()
+        ui = self._ui
+        if ui is None or self._ending:
+            return None
+        ui.post(lambda: ui.ask(prompt, answered.put))
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return answered.get(timeout=0.5)
+            if self._ending:
+                return None
 
     def _bind(self, names: dict[str, Any]) -> None:
         """Let functions of the user find what is current, on main before they run."""
@@ -93,12 +117,17 @@ class Console:
             if not (isinstance(error, OSError) and error.errno == errno.EIO):  # so it is here
                 self._crash = traceback.format_exc()
         finally:
+            self._ending = True
+            self._shown.set()
             self._runner.stop()
             _end(loop)
         refuse_to_hang(self._runner)
 
     async def _main(self, terminal: tuple[int, int]) -> None:
         self._ui = Ui(self._agent, self._runner, self._transcript, self._notices, terminal, self._now)
+        self._shown.set()
+        if self._ending:
+            return
         await self._ui.run(ready=lambda: self._runner.quietly(warm_up))
 
     # -- the way out -------------------------------------------------------------------------
@@ -106,6 +135,7 @@ class Console:
     @contextlib.contextmanager
     def _signals(self) -> Any:
         def end(number: int, frame: FrameType | None) -> None:
+            self._ending = True
             if self._ui:
                 self._ui.post(self._ui.quit)
             self._runner.status = 128 + number

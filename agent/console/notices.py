@@ -48,12 +48,12 @@ class Notices(logging.Handler):
         self.changed()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a log record; a warning is shown too."""
+        """Keep a log record; an error is shown too. What the user should know is told beside it."""
         text = self.format(record)
-        if record.levelno >= logging.WARNING:
-            self.tell(text, error=record.levelno >= logging.ERROR)
+        if record.levelno >= logging.ERROR:
+            self.tell(text, error=True)
         else:
-            self._keep(text, "")
+            self._keep(text, "class:log.warning" if record.levelno >= logging.WARNING else "")
             self.changed()
 
     def clear(self) -> None:

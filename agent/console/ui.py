@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from agent.console.page import Page
 from agent.console.reader import Reader
 from agent.console.rows import ASCII, Glyphs
 from agent.console.screen import ConsoleScreen
+from agent.console.secretline import Answer, SecretLine
 from agent.console.statusbar import hint_line, status_line
 from agent.console.style import STYLE, color_depth
 from agent.console.views.list import ListView
@@ -76,12 +78,13 @@ class Ui:
         self._transcript = transcript
         self._terminal = terminal
         self._now = now
-        self._seen_messages = list(self.context.messages)
+        self._told = 0  # of what the user was told, so much has been shown
         self._tasks: set[asyncio.Task[None]] = set()
         self._windows: dict[int, Window] = {}
         self._pane: Pane | None = None
         self._repl_shown = False
-        self._line_open = False
+        self._line_open = self._asking = False
+        self._quitting = False
         self._message_line = layout.line_window(self._message)
         self._reader = Reader()
         inbox = Messages(self.context, query.In("inbox"))
@@ -101,6 +104,7 @@ class Ui:
             self.context, self._data / "writing", notices, terminal, self._start, self.push, self.close,
             self.dispatcher.watch,
         )  # fmt: skip
+        self._secret = SecretLine(self.focus_views)
         self.app = self._make_app()
 
     def _make_app(self) -> Application[None]:
@@ -138,19 +142,23 @@ class Ui:
         unsubscribe = self.context.store.subscribe(self._changed)
         self.loop.set_exception_handler(self._report)
         self.runner.changed = self._transcript.changed = self.notices.changed = self._invalidate
+        self._look()
         for path in self.writing.leftovers():
             self.notices.tell(f"what was written in an earlier session is in {path}")
         self.app.after_render += _once(ready)
         try:
-            await self.app.run_async(handle_sigint=False, set_exception_handler=False)
+            if not self._quitting:
+                await self.app.run_async(handle_sigint=False, set_exception_handler=False)
         finally:
+            self._secret.abandon()
             unsubscribe()
             nothing: Callable[[], None] = lambda: None  # noqa: E731
             self.runner.changed = self._transcript.changed = self.notices.changed = nothing
             self._reader.stop()
 
     def quit(self) -> None:
-        """End the application."""
+        """End the application, or do not begin it."""
+        self._quitting = True
         if self.app.is_running and not self.app.is_done:
             self.app.exit()
 
@@ -189,16 +197,14 @@ class Ui:
 
     def _changed(self) -> None:
         """Hear of a commit, on the thread that knows it first."""
-        if not self.loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the screen has just been closed
             self.loop.call_soon_threadsafe(self._look)
 
     def _look(self) -> None:
-        told = list(self.context.messages)
-        if told != self._seen_messages:
-            known = len(self._seen_messages)
-            for text in told[known:] or told[-1:]:
+        new, self._told = self.context.told - self._told, self.context.told
+        if new:
+            for text in list(self.context.messages)[-new:]:
                 self.notices.tell(text)
-            self._seen_messages = told
         stay = self.dispatcher.look_after_jobs()
         for view in self.stack:
             if stay and isinstance(view, ListView):
@@ -293,10 +299,22 @@ class Ui:
     # -- focus -------------------------------------------------------------------------------
 
     def focus_views(self) -> None:
-        """Give the keys to the view in sight."""
-        self._line_open = False
+        """Give the keys to the view in sight, or to a question that waits."""
+        self._line_open = self._asking = False
         self.app.editing_mode = EditingMode.EMACS
         self.app.layout.focus(self._window(self.stack.top))
+        if self._secret.waiting:
+            self._show_question()
+
+    def ask(self, prompt: str, answer: Answer) -> None:
+        """Ask for a secret; `answer` is called on the ui thread."""
+        self._secret.ask(prompt, answer)
+        if not self._line_open:
+            self._show_question()
+
+    def _show_question(self) -> None:
+        self._asking = True
+        self.app.layout.focus(self._secret.window)
 
     def focus_repl(self) -> None:
         """Show the REPL and give it the keys."""
@@ -317,6 +335,8 @@ class Ui:
 
     def open_line(self, prompt: str, text: str) -> None:
         """Open the command line."""
+        if self._asking:
+            return
         self._line_open = True
         self.app.editing_mode = EditingMode.EMACS
         self.app.layout.focus(self._line.open(prompt, text))
@@ -359,6 +379,8 @@ class Ui:
         return status_line(self._bar.status(self.stack.top), self.app.output.get_size().columns)
 
     def _bottom(self) -> Window:
+        if self._asking:
+            return self._secret.window
         return self._line.window if self._line_open else self._message_line
 
     def _message(self) -> Line:

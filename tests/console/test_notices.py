@@ -45,14 +45,16 @@ def test_each_notice_is_told(notices: Notices) -> None:
 
 
 @pytest.mark.logs("something is wrong")
-def test_the_log_is_kept_and_warnings_are_shown(notices: Notices) -> None:
+def test_the_log_is_kept_and_errors_are_shown(notices: Notices) -> None:
     log = logging.getLogger("agent.console.test")
     log.setLevel(logging.DEBUG)
     log.info("for the log only")
     assert notices.line == []
-    log.warning("something is wrong")
+    log.warning("something is wrong in the log only")
+    assert notices.line == []
+    log.error("something is wrong")
     assert text(notices.line) == "something is wrong"
-    assert len(notices.lines()) == 2
+    assert len(notices.lines()) == 3
 
 
 def test_hostile_text_is_harmless(notices: Notices) -> None:
