@@ -38,6 +38,7 @@ _NOT_FLAG = {
     "deleted": "UNDELETED",
     "forwarded": "UNKEYWORD $Forwarded",
 }
+_LACKING = {"UNSEEN", "UNFLAGGED", "UNANSWERED", "UNDRAFT", "UNDELETED", "OR", "(", ")"}
 _PERSON = {"from": "FROM", "to": "TO", "cc": "CC", "bcc": "BCC", "list": "HEADER List-Id"}
 _TEXT = {"any": "TEXT", "subject": "SUBJECT", "body": "BODY"}
 _PERSON_PART = re.compile(r'[^\s\x00-\x1f\x7f<>"(),;:\\]+')
@@ -128,12 +129,21 @@ def _any(parts: list[Keys]) -> Keys:
     kept = list(dict.fromkeys(part for part in parts if part != NONE))
     if not kept:
         return NONE
-    if ALL in kept:
+    if ALL in kept or (len(kept) > 1 and _lacking_only(kept)):
         return ALL
     result = _one(kept[-1])
     for part in reversed(kept[:-1]):
         result = ("OR", *_one(part), *result)
     return (result,)
+
+
+def _lacking_only(parts: list[Keys]) -> bool:
+    """Tell whether parts ask for nothing but missing flags.
+
+    Dovecot 2.3 makes NOT (SEEN FLAGGED) of OR UNSEEN UNFLAGGED, and then passes over what stands before the
+    first unseen message.
+    """
+    return all(word in _LACKING for part in parts for key in part for word in key)
 
 
 def _one(part: Keys) -> Key:

@@ -42,7 +42,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
         ("-larger:1k", ["SMALLER 1025"]),
         ("is:read OR is:flagged", ["OR", "SEEN", "FLAGGED"]),
         ("-(is:read OR is:flagged)", ["UNSEEN", "UNFLAGGED"]),
-        ("-(is:read is:flagged)", ["OR", "UNSEEN", "UNFLAGGED"]),
+        ("-(is:read is:flagged)", ["ALL"]),  # Dovecot 2.3 finds too little for OR UNSEEN UNFLAGGED
         ("(is:read a) OR b", ["OR", "(", "SEEN", "TEXT", b"a", ")", "TEXT", b"b"]),
         ("is:automatic OR a", ["ALL"]),
         ("is:automatic a", ["TEXT", b"a"]),
