@@ -33,8 +33,10 @@ _ADDRESS_FIELDS = frozenset(
     " return-path delivered-to x-original-to envelope-to disposition-notification-to errors-to".split()
 )
 _REPEATED = frozenset({"to", "cc", "bcc", "references"})  # given twice, they belong together
+_USUAL_END = re.compile(rb"\n\r?\n")
 _END = re.compile(rb"\r?\n\r?\n|\r\r|\A\r?\n")
-_FOLD = re.compile(r"\n(?=[ \t])")
+_BLANK_LINE = re.compile(r"\n\r?\n")
+_FOLD = re.compile(r"\r?\n(?=[ \t])")
 # A field whose name begins like one of those that an envelope needs; most others are skipped unread.
 _FIELD = re.compile(
     r"\n((?:[FfSsTtCcBbDdMmIiLlAaPp]|[Rr][Ee](?![Cc])|[Xx]-[Aa])[A-Za-z-]*+)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
@@ -76,10 +78,9 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
 def header_of(raw: bytes) -> bytes:
     """Return the header block of a message, without the empty line."""
-    end = raw.find(b"\n\r\n")
-    if end > 0 and raw[end - 1] == 13 and raw[0] not in b"\r\n":
-        if raw.find(b"\n\n", 0, end) < 0 and raw.find(b"\r\r", 0, end) < 0:
-            return raw[: end - 1]
+    usual = _USUAL_END.search(raw)
+    if usual and raw[0] not in b"\r\n" and raw.find(b"\r\r", 0, usual.start()) < 0:
+        return raw[: usual.start()].removesuffix(b"\r")
     found = _END.search(raw)
     return raw[: found.start()] if found else raw
 
@@ -91,13 +92,41 @@ def read_header(header: bytes) -> Envelope:
 
 def read_fields(header: bytes) -> dict[str, str]:
     """Return the fields an envelope and a part need, by lower-case name, unfolded but not decoded."""
+    if b"\n" in header and len(header) <= MAX_LINE and header.count(b"\n") < MAX_FIELDS:
+        try:
+            return _usual_fields(header.decode("utf-8"))
+        except ValueError:  # not UTF-8, or CR where there should be none
+            pass
     fields: dict[str, str] = {}
-    for name, value in _found_fields(header):
-        if name not in fields:
-            fields[name] = value.strip()
-        elif name in _REPEATED:
-            fields[name] += f", {value.strip()}" if name != "references" else f" {value}"
+    for line in _lines(header):
+        name, colon, value = line.partition(":")
+        if colon:
+            _add(fields, name.rstrip().lower(), value.strip())
     return fields
+
+
+def _usual_fields(text: str) -> dict[str, str]:
+    blank = _BLANK_LINE.search(text)
+    fields: dict[str, str] = {}
+    for name, value in _FIELD.findall("\n" + (text[: blank.start()] if blank else text)):
+        name = name.lower()
+        value = value.strip()
+        if "\n" in value:
+            value = _FOLD.sub("", value)
+        if "\r" in value:
+            raise ValueError
+        if name not in fields:
+            fields[name] = value
+        else:
+            _add(fields, name, value)
+    return fields
+
+
+def _add(fields: dict[str, str], name: str, value: str) -> None:
+    if name not in fields:
+        fields[name] = value
+    elif name in _REPEATED:
+        fields[name] += f" {value}" if name == "references" else f", {value}"
 
 
 def envelope_of(fields: dict[str, str]) -> Envelope:
@@ -145,23 +174,6 @@ def _field(name: str, value: str) -> str:
     if name in _ADDRESS_FIELDS and "=?" in value:
         return people(value)
     return decode_text(value)
-
-
-def _found_fields(header: bytes) -> list[tuple[str, str]]:
-    if len(header) <= MAX_LINE and header.count(b"\n") < MAX_FIELDS:
-        try:
-            text = header.decode("utf-8")
-        except UnicodeError:
-            text = ""
-        text = text.replace("\r\n", "\n")
-        if text and "\r" not in text:
-            end = text.find("\n\n")
-            found = _FIELD.findall("\n" + text if end < 0 else "\n" + text[:end])
-            return [
-                (name.lower(), value.replace("\n", "") if "\n" in value else value) for name, value in found
-            ]
-    lines = (line.partition(":") for line in _lines(header))
-    return [(name.rstrip().lower(), value) for name, colon, value in lines if colon]
 
 
 def _lines(header: bytes) -> list[str]:

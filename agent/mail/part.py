@@ -15,7 +15,8 @@ from agent.mail.parameters import content_type
 
 _ONE_TEXT = re.compile(r"(text/(?:plain|html))[ \t]*+(?:;[^\x80-\xff]*)?", re.IGNORECASE | re.ASCII)
 _NOT_ENCODED = frozenset({"", "7bit", "8bit", "binary"})
-_NO_FIELD = re.compile(rb"\A(?!From |[!-9;-~]++:)|\n(?![ \t]|[!-9;-~]++:)")
+_FIRST_LINE = re.compile(rb"From |[!-9;-~]++:")
+_NO_FIELD = re.compile(rb"\n(?![ \t]|[!-9;-~]++:)")
 _META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _META_WITHIN = 2048  # octets of a page in which its charset may stand
 
@@ -152,7 +153,9 @@ def single(raw: builtins.bytes, header: builtins.bytes, fields: dict[str, str]) 
     if not found or encoding not in _NOT_ENCODED or "name" in kind.lower():
         return None
     disposition = fields.get("content-disposition")
-    if disposition not in (None, "inline") or "content-id" in fields or _NO_FIELD.search(header):
+    if disposition not in (None, "inline") or "content-id" in fields:
+        return None
+    if not _FIRST_LINE.match(header) or _NO_FIELD.search(header):
         return None
     start = len(header) + 4
     if raw[start - 4 : start] != b"\r\n\r\n":

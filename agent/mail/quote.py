@@ -10,7 +10,7 @@ from agent.mail.header import Envelope
 
 _SNIPPET = 200
 # Characters looked at, and how many of them suffice unquoted: of the first, what an announcement may take too.
-_SNIPPET_FROM = ((1_000, 500), (3_000, 1), (20_000, 0))
+_SNIPPET_FROM = ((700, 450), (3_000, 1), (20_000, 0))
 _ALL_QUOTED = 3_000  # characters of which a snippet is made when there are only quotations
 _QUOTE_MARKS = (">", "|")
 _COLONS = (":", "：")
@@ -21,6 +21,7 @@ _ATTRIBUTION = re.compile(
     r"|escreveu|schreef|skrev|kirjoitti|napsala?(?:\(a\))?|napisała?(?:\(a\))?|пишет|написала?(?:\(а\))?|yazdı|写道"
     r"|のメール|作成)(?:\s?[:：]?\s*\Z|\s[^\n]{1,120}[:：]\s*\Z)"
 )
+_MAY_QUOTE = re.compile(r"\n\s{0,15}(?:[>|]|--|__|\*\*)")
 _SAID = (
     *(
         "wrote",
@@ -143,7 +144,10 @@ def strip_quotes(text: str) -> str:
     announced = False  # whether a quotation may have been announced by the last of the lines
     if found := _HEADER_LINES.search(f"\n{text}"):
         text = text[: found.start()]
-    for line in strip_signature(_PGP_FRAME.sub("", text)).split("\n"):
+    text = strip_signature(_PGP_FRAME.sub("", text))
+    if not _MAY_QUOTE.search(f"\n{text}") and not any(f"{colon}\n" in f"{text}\n" for colon in _COLONS):
+        return text
+    for line in text.split("\n"):
         if line[:4].lstrip()[:1] in _QUOTE_MARKS:
             announced = announced and _drop_announcement(lines)
         elif line[:16].lstrip()[:2] in _RULES and _ORIGINAL.match(line):
