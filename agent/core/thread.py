@@ -80,8 +80,8 @@ class Thread(Verbs):
 
     def children(self, message: Message) -> list[Message]:
         """Return the answers to a message, the oldest first."""
-        branch = self._branch(message)
-        return [other.message for other in self._tree() if branch and other.parent is branch]
+        tree = self._tree()  # asked once: a commit in between would make other branches
+        return [other.message for other in tree if other.parent and message._id in other.parent.copies]
 
     def _branch(self, message: Message) -> _Branch | None:
         return next((branch for branch in self._tree() if message._id in branch.copies), None)
