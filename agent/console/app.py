@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent import api, threads
 from agent.console.notices import Notices
+from agent.console.terminal import Terminal
 from agent.console.ui import Ui
 from agent.errors import CommandError, WouldDeadlock
 from agent.repl import Runner, Stdio, Transcript, refuse_to_hang, warm_up
@@ -31,9 +32,6 @@ from agent.threads import spawn
 
 if TYPE_CHECKING:
     from agent.app import Agent
-
-# Leave the alternate screen, show the cursor, end bracketed paste and colours.
-_RESTORE = b"\x1b[?1049l\x1b[?25h\x1b[?2004l\x1b[0m\r\n"
 
 
 class Console:
@@ -64,7 +62,7 @@ class Console:
         self._runner.namespace.update(api.namespace(self._agent.context), __name__="__main__")
         self._runner.bound = self._bind
         self._notices.start()
-        terminal = self._stdio.start()
+        terminal = Terminal(*self._stdio.start(), modes)
         try:
             with self._signals():
                 thread = spawn("ui", lambda: self._show(terminal))
@@ -74,7 +72,7 @@ class Console:
                     self._ui.post(self._ui.quit)
                 thread.join()
         finally:
-            self._restore(terminal, modes)
+            terminal.restore(crashed=bool(self._crash))
             self._stdio.stop()
             self._notices.stop()
         if self._crash:
@@ -107,7 +105,7 @@ class Console:
 
     # -- the ui thread -----------------------------------------------------------------------
 
-    def _show(self, terminal: tuple[int, int]) -> None:
+    def _show(self, terminal: Terminal) -> None:
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(self._main(terminal))
@@ -123,7 +121,7 @@ class Console:
             _end(loop)
         refuse_to_hang(self._runner)
 
-    async def _main(self, terminal: tuple[int, int]) -> None:
+    async def _main(self, terminal: Terminal) -> None:
         self._ui = Ui(self._agent, self._runner, self._transcript, self._notices, terminal, self._now)
         self._shown.set()
         if self._ending:
@@ -152,13 +150,6 @@ class Console:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def _restore(self, terminal: tuple[int, int], modes: list[Any]) -> None:
-        """Put the terminal back even when prompt_toolkit could not."""
-        with contextlib.suppress(OSError, termios.error):
-            termios.tcsetattr(terminal[0], termios.TCSADRAIN, modes)
-            if self._crash:
-                os.write(terminal[1], _RESTORE)
 
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:

@@ -167,7 +167,7 @@ class ConsoleScreen:
         self._do(lambda: self._ui.app.renderer.clear())
 
     def suspend(self) -> None:
-        self._do(lambda: self._ui.app.suspend_to_background())
+        self._do(self._ui.suspend)
 
     def quit(self) -> None:
         self._do(self._ui.quit)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from prompt_toolkit.application import Application
+from prompt_toolkit.application import Application, in_terminal
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.input import create_input
@@ -34,6 +34,7 @@ from agent.console.screen import ConsoleScreen
 from agent.console.secretline import Answer, SecretLine
 from agent.console.statusbar import hint_line, status_line
 from agent.console.style import STYLE, color_depth
+from agent.console.terminal import Terminal
 from agent.console.views.list import ListView
 from agent.console.views.message import MessageView
 from agent.console.views.view import Stack, View
@@ -67,7 +68,7 @@ class Ui:
         runner: Runner,
         transcript: Transcript,
         notices: Notices,
-        terminal: tuple[int, int],
+        terminal: Terminal,
         now: Callable[[], datetime],
     ) -> None:
         self.context = agent.context
@@ -108,7 +109,6 @@ class Ui:
         self.app = self._make_app()
 
     def _make_app(self) -> Application[None]:
-        reading, writing = self._terminal
         parts = layout.Parts(
             view=lambda: self._window(self.stack.top),
             status=self._status,
@@ -123,8 +123,8 @@ class Ui:
             style=DynamicStyle(self._style),
             include_default_pygments_style=False,
             full_screen=True,
-            input=create_input(stdin=os.fdopen(reading, "r", closefd=False)),
-            output=create_output(stdout=os.fdopen(writing, "w", closefd=False)),
+            input=create_input(stdin=os.fdopen(self._terminal.reading, "r", closefd=False)),
+            output=create_output(stdout=os.fdopen(self._terminal.writing, "w", closefd=False)),
             color_depth=color_depth(),
             editing_mode=EditingMode.EMACS,
             key_bindings=KeyBindings(),
@@ -177,6 +177,15 @@ class Ui:
         except AgentError as error:
             self.notices.tell(str(error), error=True)
         self.app.invalidate()
+
+    def suspend(self) -> None:
+        """Stop the program until the shell continues it."""
+
+        async def stop() -> None:
+            async with in_terminal():
+                self._terminal.stop_program()
+
+        self._start(stop())
 
     def resize(self) -> None:
         """Take notice that the terminal has another size."""

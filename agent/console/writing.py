@@ -18,6 +18,7 @@ from prompt_toolkit.application import in_terminal
 from agent.builtin import settings
 from agent.console import external
 from agent.console.drafttext import from_text, to_text
+from agent.console.terminal import Terminal
 from agent.console.views.review import ReviewView
 from agent.errors import AgentError, CommandError
 
@@ -40,7 +41,7 @@ class Writing:
         context: Context,
         folder: Path,
         notices: Notices,
-        terminal: tuple[int, int],
+        terminal: Terminal,
         start: Callable[[Coroutine[Any, Any, None]], object],
         push: Callable[[View], None],
         close: Callable[[View], None],
@@ -98,7 +99,7 @@ class Writing:
         path = self._files[id(view)]
         try:
             async with in_terminal():
-                await asyncio.to_thread(external.run_editor, command, path, self._terminal)
+                await asyncio.to_thread(self._run_editor, command, path)
         except CommandError as error:
             self._notices.tell(f"{error}; the text is in {path}", error=True)
             return False
@@ -110,6 +111,10 @@ class Writing:
             view.problem = ""
         view.changed()
         return True
+
+    def _run_editor(self, command: list[str], path: Path) -> None:
+        with self._terminal.lent():
+            external.run_editor(command, path, (self._terminal.reading, self._terminal.writing))
 
     async def _edit_again(self, view: ReviewView) -> None:
         command = external.editor_command(os.environ, self._context.options.value(settings.EDITOR))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -280,7 +280,7 @@ def test_a_reply_is_edited_reviewed_and_sent(start: Start) -> None:
 
 def test_a_draft_can_be_edited_again_kept_and_thrown_away(start: Start) -> None:
     console = start(
-        editor="text = text.replace('Subject:', 'Subject: hi').replace('To:', 'To: a@example.org')"
+        editor="text = text.replace('Subject:', 'Subject: hi').replace('To: \\n', 'To: a@example.org\\n')"
     )
     console.type("m")
     console.wait("Review: hi")
@@ -394,15 +394,18 @@ def test_the_screen_follows_the_size_of_the_terminal(console: Console) -> None:
     console.wait(r"(\d+)/\1$")
 
 
-def test_suspending_gives_the_terminal_back_until_it_is_continued(console: Console) -> None:
-    console.type("<c-z>")
-    _, status = os.waitpid(console.process.pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status)
-    assert console.restored()
-    console.signal(signal.SIGCONT)
-    console.wait(START)
-    console.type("j")
-    console.wait_cursor(SECOND)
+def test_suspending_gives_the_terminal_back_until_it_is_continued() -> None:
+    # Under a shell with job control: a process without one cannot be stopped by the terminal.
+    shell = ["bash", "-c", 'set -m; "$0" -m agent demo; echo it is stopped; read -r line; fg', sys.executable]
+    with Console([], program=shell) as console:
+        console.wait(START)
+        console.type("<c-z>")
+        console.wait("it is stopped")
+        assert console.restored()
+        console.type("<enter>")
+        console.wait(START)
+        console.type("j")
+        console.wait_cursor(SECOND)
 
 
 def test_new_mail_comes_in_while_the_cursor_stays(console: Console) -> None:
@@ -418,7 +421,7 @@ def test_only_our_own_sequences_reach_the_terminal(console: Console) -> None:
     console.wait("^>>>$")
     hostile = r"\x1b]0;pwned\x07\x01\x1b]52;c;aGk=\x07\x02\x9d0;pwned\x9c\u202e"
     console.type(f'compose(to="robin@demo.example", subject="Nice try", text="{hostile} end").send()<enter>')
-    console.wait("Nice try")
+    console.wait("● .*Nice try")
     console.type(f'print("{hostile} printed")<enter>')
     console.wait("^.*printed")
     console.type(f'"{hostile}"; raise ValueError("{hostile} raised")<enter>')
