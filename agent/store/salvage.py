@@ -23,6 +23,7 @@ from agent.store.salvage_rows import BROKEN, Table, rows
 
 Make = salvage_mail.Make
 _HEADER = 100
+_INTERIOR = 5  # the kind of a page that leads to others
 _UNSENT = ("queued", "connecting", "data-sent")
 _DOUBT = "the store was damaged, so it may have been sent; look for it in Sent, then retry() or cancel() it"
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
@@ -147,9 +148,11 @@ def _old(path: Path) -> Iterator[sqlite3.Connection | None]:
                 shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
                 copy.with_name(copy.name + suffix).chmod(0o600)
         db = _readable(copy)
-        if db is None:
-            _mend_header(copy)
-            db = _readable(copy)
+        model = _model(copy) if db is None else b""
+        for mend in (_mend_header, _mend_schema):
+            if db is None:
+                mend(copy, model)
+                db = _readable(copy)
         if db is None:
             # Perhaps it is the log that misleads.
             copy.with_name(copy.name + "-wal").unlink(missing_ok=True)
@@ -175,20 +178,50 @@ def _readable(path: Path) -> sqlite3.Connection | None:
     return db
 
 
-def _mend_header(path: Path) -> None:
-    """Write the first octets as a store of ours has them."""
+def _model(path: Path) -> bytes:
+    """Return what an empty store of ours consists of."""
     model = path.with_name(path.name + ".model")
     _remove(model)
     try:
         with contextlib.closing(_new(model)) as db:
             db.execute("PRAGMA journal_mode = WAL")
-        header = bytearray(model.read_bytes()[:_HEADER])
+        return model.read_bytes()
     finally:
         _remove(model)
+
+
+def _mend_header(path: Path, model: bytes) -> None:
+    """Write the first octets as a store of ours has them."""
+    header = bytearray(model[:_HEADER])
     page = int.from_bytes(header[16:18], "big")
     header[28:32] = (path.stat().st_size // page).to_bytes(4, "big")
     with path.open("r+b") as file:
         file.write(header)
+
+
+def _mend_schema(path: Path, model: bytes) -> None:
+    """Put back pages on which the tables are declared, if the others are those of an empty store of ours."""
+    size = int.from_bytes(model[16:18], "big")
+    if model[_HEADER] != _INTERIOR:
+        return
+    cells = int.from_bytes(model[_HEADER + 3 : _HEADER + 5], "big")
+    # The first page leads to the others (SQLite's file format, section 1.6).
+    pointers = [
+        int.from_bytes(model[at : at + 2], "big") for at in range(_HEADER + 12, _HEADER + 12 + 2 * cells, 2)
+    ]
+    pages = [int.from_bytes(model[at : at + 4], "big") for at in (*pointers, _HEADER + 8)]
+    with path.open("r+b") as file:
+        found = {page: os.pread(file.fileno(), size, (page - 1) * size) for page in pages}
+        first = os.pread(file.fileno(), size, 0)[_HEADER:] == model[_HEADER:size]
+        wrong = [page for page in pages if found[page] != model[(page - 1) * size : page * size]]
+        if len(wrong) + (not first) > 1:
+            return  # another layout, or too much of it is lost to tell
+        for page in wrong:
+            file.seek((page - 1) * size)
+            file.write(model[(page - 1) * size : page * size])
+        if not first:
+            file.seek(_HEADER)
+            file.write(model[_HEADER:size])
 
 
 # -- from one to the other -------------------------------------------------------------------
