@@ -70,7 +70,9 @@ def test_a_snippet_fills_what_the_subject_leaves() -> None:
     assert "Lunch on Friday?  At noon" in text(replace(LETTER, snippet="At noon?"), width=120)
 
 
-@pytest.mark.parametrize("name", ["boss@example.com", "boss＠example.com", "ceo﹫bank.example", "service.paypal.com", ""])
+@pytest.mark.parametrize(
+    "name", ["boss@example.com", "boss＠example.com", "ceo﹫bank.example", "service.paypal.com", ""]
+)
 def test_a_name_never_passes_for_another_address(name: str) -> None:
     message = replace(LETTER, from_=Address(name, "thief@example.net"))
     assert who(message, outgoing=False) == "thief@example.net"
