@@ -1,7 +1,6 @@
-"""HTML mail to styled lines and to plain text. Pure; nothing is ever fetched; iterative and linear.
+"""HTML mail to styled, wrapped lines with numbered links. Pure; nothing is ever fetched; iterative and linear.
 
-`render` is for reading: wrapped lines, numbered links. `html_to_text` is for the index, replies and
-scripts: several times as fast, unwrapped. Both leave out what a browser would not show.
+What a browser would not show is left out. mail.html_text is for the index, replies and scripts.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborNode
 
 from agent.mail.html_lines import Fragment, Lines
-from agent.mail.html_page import DROPPED, hidden, may_hide, page_of, target_of, tiny
+from agent.mail.html_page import DROPPED, hidden, page_of, target_of, tiny
 from agent.mail.safe import cell_width, safe
 
 _BLOCKS = frozenset(
@@ -229,101 +228,3 @@ def html_links(html: str) -> list[str]:
         return []
     found = (target_of(node.attributes.get("href")) for node in page_of(html).css("a[href], area[href]"))
     return list(dict.fromkeys(link for link in found if link))
-
-
-# -- plain text ------------------------------------------------------------------------------
-
-# Written into the page before it is parsed: a line ends, a paragraph ends, a quote begins, it ends.
-_LINE, _GAP, _QUOTE, _UNQUOTE = "\x01", "\x02", "\x03", "\x04"
-_OWN = str.maketrans("", "", _LINE + _GAP + _QUOTE + _UNQUOTE)
-_TAG = re.compile(r"<(/?[a-zA-Z][^\s/<>]*+)")
-_LINE_TAGS = "div tr dt dd article section header footer center address figure form caption title".split()
-_GAP_TAGS = "p h1 h2 h3 h4 h5 h6 ul ol dl table pre".split()
-_WRITTEN = {
-    **{slash + tag: _LINE for tag in _LINE_TAGS for slash in ("", "/")},
-    **{slash + tag: _GAP for tag in _GAP_TAGS for slash in ("", "/")},
-    "br": _LINE,
-    "li": f"{_LINE}• ",
-    "td": "  ",
-    "th": "  ",
-    "hr": f"{_LINE}———{_LINE}",
-    "blockquote": _QUOTE,
-    "/blockquote": _UNQUOTE,
-}
-_NOT_TEXT = DROPPED - {"map", "canvas"}
-_PRE = re.compile(r"(<pre\b|</pre\b)", re.IGNORECASE)
-_MARKS = re.compile(f"([{_LINE}{_GAP}{_QUOTE}{_UNQUOTE}])")
-_LINE_ENDS = re.compile(f"{_LINE}[ {_LINE}]*")
-
-
-def html_to_text(html: str) -> str:
-    """Return the text of a page, a line per paragraph, quotes behind `> `; not made safe for a terminal."""
-    if any(mark in html for mark in (_LINE, _GAP, _QUOTE, _UNQUOTE)):
-        html = html.translate(_OWN)
-    if "<pre" in html or "<PRE" in html:
-        html = _with_breaks(html)
-    pieces = _TAG.split(html)
-    tags = {tag: tag.lower() for tag in pieces[1::2]}
-    written = {tag: f"{_WRITTEN.get(lower, '')}<{tag}" for tag, lower in tags.items()}
-    pieces[1::2] = [written[tag] for tag in pieces[1::2]]
-    root = page_of("".join(pieces))
-    if unseen := list(_NOT_TEXT.intersection(tags.values())):
-        root.strip_tags(unseen, recursive=True)
-    if may_hide(html):
-        _take_out_hidden(root)
-    return _lines_of(root.text(separator=""))
-
-
-def _with_breaks(html: str) -> str:
-    """Write the line ends of preformatted text as tags."""
-    pieces = _PRE.split(html)
-    inside = 0
-    for n, piece in enumerate(pieces):
-        if piece[:4].lower() == "<pre":
-            inside = 1
-        elif piece[:5].lower() == "</pre":
-            inside = 0
-        elif inside and "\n" in piece:
-            pieces[n] = piece.replace("\r\n", "\n").replace("\n", "<br>")
-    return "".join(pieces)
-
-
-def _take_out_hidden(root: LexborNode) -> None:
-    for node in root.css("[style], [hidden]"):
-        attributes = node.attributes
-        if hidden(attributes):
-            node.decompose()
-        elif tiny(attributes):
-            for child in list(node.iter(include_text=True)):
-                if child.is_text_node:
-                    child.decompose()
-
-
-def _lines_of(text: str) -> str:
-    text = " ".join(text.split())
-    if _QUOTE in text or _UNQUOTE in text:
-        return _quoted_lines(text)
-    paragraphs = [stripped for each in text.split(_GAP) if (stripped := each.strip(f"{_LINE} "))]
-    return _LINE_ENDS.sub("\n", "\n\n".join(paragraphs)).replace(" \n", "\n")
-
-
-def _quoted_lines(text: str) -> str:
-    lines: list[str] = []
-    depth = 0
-    prefix = ""
-    gap = False
-    for n, piece in enumerate(_MARKS.split(text)):
-        if n % 2:
-            gap = gap or piece != _LINE
-            if piece in (_QUOTE, _UNQUOTE):
-                depth = max(0, depth + (1 if piece == _QUOTE else -1))
-                prefix = "> " * min(depth, 20)
-            continue
-        words = piece.strip(" ")
-        if not words:
-            continue
-        if gap and lines:
-            lines.append("")
-        gap = False
-        lines.append(prefix + words if prefix else words)
-    return "\n".join(lines)

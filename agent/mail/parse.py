@@ -27,7 +27,8 @@ from agent.mail.header import (
     header_of,
     read_fields,
 )
-from agent.mail.html import html_links, html_to_text
+from agent.mail.html import html_links
+from agent.mail.html_text import html_to_text
 from agent.mail.mime import MAX_DEPTH, MAX_PARTS
 from agent.mail.parameters import content_type, parse_parameters
 from agent.mail.part import Part, single

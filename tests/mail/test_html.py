@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.mail.html import html_links, html_to_text, render
+from agent.mail.html import html_links, render
+from agent.mail.html_text import html_to_text
 from agent.mail.safe import cell_width
 
 
