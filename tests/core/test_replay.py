@@ -236,8 +236,9 @@ def test_a_folder_where_some_flags_may_not_be_set_shows_what_the_server_has(
     dovecot.save(user, mail(1), "Archive")
     synced(make_agent(user, fetch=QUIET))
     make_agent.stop_all()
-    work = work_of(make_agent(user, fetch=QUIET | {"on_start": False}))  # rights are cached for a session
+    # Before anybody connects: Dovecot caches rights for a session.
     dovecot.doveadm("acl", "set", "-u", user, "Archive", "owner", "lookup", "read", "write-seen")
+    work = work_of(make_agent(user, fetch=QUIET | {"on_start": False}))
     work.archive.mark_read().wait(20)
     with pytest.raises(CommandError):
         work.archive.flag().wait(20)
