@@ -14,9 +14,10 @@ READ_AFTER = Option(
 EDITOR = Option("editor", "", "The editor to write in; empty for $VISUAL or $EDITOR")
 ASCII = Option("ascii", False, "Draw with ASCII signs only")
 HINTS = Option("hints", True, "Show the most useful keys at the bottom")
+LIST_ABOVE = Option("list-above", 10, "Rows of the list above an open message on a tall screen; 0 for none")
 REPL_HEIGHT = Option("repl-height", 0.4, "How much of the screen the REPL takes")
 
-ALL: tuple[Option[Any], ...] = (KEYS, WRAP, READ_AFTER, EDITOR, ASCII, HINTS, REPL_HEIGHT)
+ALL: tuple[Option[Any], ...] = (KEYS, WRAP, READ_AFTER, EDITOR, ASCII, HINTS, LIST_ABOVE, REPL_HEIGHT)
 
 
 def define(options: Options) -> None:

@@ -74,10 +74,10 @@ KEYS = (
 
 # Shown at the bottom for those who do not know the keys yet: command and word.
 HINTS = {
-    "index": "open:open reply:reply archive:archive trash:trash search-line:search compose:compose "
-    "command-line:command repl:Python keys:keys quit:quit",
-    "view": "back:back next-message:next reply:reply archive:archive trash:trash page-down:page "
-    "command-line:command repl:Python keys:keys",
+    "index": "open:open reply:reply archive:archive search-line:search command-line:command repl:Python "
+    "keys:keys quit:quit trash:trash compose:compose open-folder:folder mark:mark sync:sync",
+    "view": "back:back next-message:next reply:reply archive:archive page-down:page command-line:command "
+    "repl:Python keys:keys trash:trash toggle-headers:headers forward:forward",
     "text": "back:back page-down:page repl:Python quit:quit",
     "review": "send:send edit:edit postpone:draft abandon:leave",
 }

@@ -91,7 +91,7 @@ class Console:
         ui = self._ui
         if ui is None or self._ending:
             return None
-        ui.post(lambda: ui.ask(prompt, answered.put))
+        ui.post(lambda: ui.panes.ask(prompt, answered.put))
         while True:
             with contextlib.suppress(queue.Empty):
                 return answered.get(timeout=0.5)

@@ -133,6 +133,10 @@ class Dispatcher:
             lambda error: self._post(lambda: self._failed(line, error)),
         )
 
+    def tell_error(self, error: AgentError) -> None:
+        """Show an expected error."""
+        self._notices.tell(str(error), error=True)
+
     def freeze(self) -> Now:
         """Return what is current, fixed."""
         view = self._stack.top

@@ -26,7 +26,7 @@ from agent.console.fragments import Line
 class Parts:
     """What the screen is made of; functions are asked at each drawing."""
 
-    view: Callable[[], Window]
+    view: Callable[[], AnyContainer]
     status: Callable[[], Line]
     repl: Callable[[], AnyContainer]
     repl_shown: FilterOrBool

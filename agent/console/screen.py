@@ -27,33 +27,33 @@ class ConsoleScreen:
     # -- in the view on top ------------------------------------------------------------------
 
     def move(self, lines: int) -> None:
-        self._do(lambda: self._ui.stack.top.move(lines))
+        self._do(lambda: self._ui.browsing.top.move(lines))
 
     def scroll(self, pages: float) -> None:
-        self._do(lambda: self._ui.stack.top.scroll(pages))
+        self._do(lambda: self._ui.browsing.top.scroll(pages))
 
     def go_to(self, line: int) -> None:
-        self._do(lambda: self._ui.stack.top.go_to(line))
+        self._do(lambda: self._ui.browsing.top.go_to(line))
 
     def open(self) -> None:
         self._do(self._open)
 
     def _open(self) -> None:
-        view = self._ui.stack.top
+        view = self._ui.browsing.top
         message = view.message()
         if not isinstance(view, ListView) or message is None:
             raise CommandError("there is no message to open")
-        self._ui.push(self._ui.message_view(message, view))
+        self._ui.browsing.push(self._ui.browsing.message_view(message, view))
 
     def back(self) -> None:
-        self._do(self._ui.back)
+        self._do(self._ui.browsing.back)
 
     def step(self, messages: int) -> None:
         self._do(lambda: self._step(lambda below: below.move(messages)))
 
     def _step(self, move: Callable[[ListView], object]) -> None:
         """Move the cursor of the list below an open message, and show what is there."""
-        view = self._ui.stack.top
+        view = self._ui.browsing.top
         if isinstance(view, ListView):
             move(view)
         elif isinstance(view, MessageView) and view.parent is not None:
@@ -63,7 +63,7 @@ class ConsoleScreen:
             if message is None or message == before == view.message():
                 raise CommandError("there is no other message")
             view.show(message)
-            self._ui.opened(view)
+            self._ui.browsing.opened(view)
 
     def next_unread(self, steps: int) -> None:
         def move(below: ListView) -> None:
@@ -77,22 +77,22 @@ class ConsoleScreen:
         self._do(lambda: self._advance(names))
 
     def _advance(self, names: list[str]) -> None:
-        view = self._ui.stack.top
+        view = self._ui.browsing.top
         if isinstance(view, ListView):
             view.advance(names)
         elif isinstance(view, MessageView) and view.parent is not None:
             below = view.parent
             if below.advance(names) and (message := below.message()) is not None:
                 view.show(message)
-                self._ui.opened(view)
+                self._ui.browsing.opened(view)
             else:
-                self._ui.back()
+                self._ui.browsing.back()
 
     def mark(self, how: Mark) -> None:
         self._do(lambda: self._mark(how))
 
     def _mark(self, how: Mark) -> None:
-        view = self._ui.stack.top
+        view = self._ui.browsing.top
         if not isinstance(view, ListView):
             return
         if how == "toggle":
@@ -102,14 +102,14 @@ class ConsoleScreen:
         elif view.marked():
             view.mark(())
         elif view.limited:
-            self._ui.limit("")
+            self._ui.browsing.limit("")
 
     def limit(self, query: str) -> None:
-        self._do(lambda: self._ui.limit(query))
+        self._do(lambda: self._ui.browsing.limit(query))
 
     def toggle_headers(self) -> None:
         def toggle() -> None:
-            view = self._ui.stack.top
+            view = self._ui.browsing.top
             if isinstance(view, MessageView):
                 view.toggle_headers()
 
@@ -118,16 +118,16 @@ class ConsoleScreen:
     # -- other views -------------------------------------------------------------------------
 
     def show(self, messages: Messages, title: str = "") -> None:
-        self._do(lambda: self._ui.push(self._ui.list_view(messages, title or "Messages")))
+        self._do(lambda: self._ui.browsing.push(self._ui.browsing.list_view(messages, title or "Messages")))
 
     def show_text(self, title: str, text: str) -> None:
-        self._do(lambda: self._ui.push(TextView.of_text(title, text)))
+        self._do(lambda: self._ui.browsing.push(TextView.of_text(title, text)))
 
     def show_log(self) -> None:
-        self._do(lambda: self._ui.push(LogView("Messages of the program", self._ui.notices.lines)))
+        self._do(lambda: self._ui.browsing.push(LogView("Messages of the program", self._ui.notices.lines)))
 
     def show_keys(self) -> None:
-        self._do(lambda: self._ui.push(TextView("Keys", self._ui.help_lines())))
+        self._do(lambda: self._ui.browsing.push(TextView("Keys", self._ui.help_lines())))
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class ConsoleScreen:
         self._do(lambda: self._review(answer))
 
     def _review(self, answer: Answer) -> None:
-        view = self._ui.stack.top
+        view = self._ui.browsing.top
         if not isinstance(view, ReviewView):
             raise CommandError("there is no draft under review")
         if answer == "ask":
@@ -152,13 +152,13 @@ class ConsoleScreen:
     # -- the rest ----------------------------------------------------------------------------
 
     def focus(self, pane: Pane) -> None:
-        self._do(self._ui.focus_repl if pane == "repl" else self._ui.focus_views)
+        self._do(self._ui.panes.focus_repl if pane == "repl" else self._ui.panes.focus_views)
 
     def command_line(self, text: str = "", prompt: Literal[":", "/"] = ":") -> None:
-        self._do(lambda: self._ui.open_line(prompt, text))
+        self._do(lambda: self._ui.panes.open_line(prompt, text))
 
     def statement(self, source: str) -> None:
-        self._do(lambda: self._ui.run_statement(source, echo=True))
+        self._do(lambda: self._ui.panes.run_statement(source, echo=True))
 
     def tell(self, text: str) -> None:
         self._do(lambda: self._ui.notices.tell(text))

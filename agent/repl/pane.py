@@ -17,7 +17,17 @@ from prompt_toolkit.data_structures import Point
 from prompt_toolkit.filters import Condition, has_completions, has_focus, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.key_binding.bindings.auto_suggest import load_auto_suggest_bindings
-from prompt_toolkit.layout import Container, Dimension, HSplit, Layout, UIContent, UIControl, Window
+from prompt_toolkit.layout import (
+    Container,
+    Dimension,
+    HSplit,
+    Layout,
+    UIContent,
+    UIControl,
+    VerticalAlign,
+    Window,
+)
+from prompt_toolkit.layout.controls import GetLinePrefixCallable
 from prompt_toolkit.styles import BaseStyle
 from ptpython.completer import PythonCompleter
 from ptpython.key_bindings import load_python_bindings
@@ -83,6 +93,22 @@ class TranscriptControl(UIControl):
 
         return UIContent(line, line_count=max(1, last + 1), cursor_position=Point(0, last), show_cursor=False)  # type: ignore[arg-type]  # a list of fragments is what it wants
 
+    def preferred_height(
+        self,
+        width: int,
+        max_available_height: int,
+        wrap_lines: bool,
+        get_line_prefix: GetLinePrefixCallable | None,
+    ) -> int | None:
+        # As high as its lines, so that they stand right above the input.
+        content = self.create_content(width, max_available_height)
+        height = 0
+        for number in range(content.line_count - 1, -1, -1):
+            height += content.get_height_for_line(number, width, get_line_prefix)
+            if height >= max_available_height:
+                return max_available_height
+        return height
+
 
 class Pane:
     """The container, its keys and its style."""
@@ -108,13 +134,14 @@ class Pane:
         self.completing = self.focused & has_completions
         self.container: Container = HSplit(
             [
-                Window(self._output, wrap_lines=True, height=Dimension(min=1), style="class:repl"),
+                Window(self._output, wrap_lines=True, dont_extend_height=True, style="class:repl"),
                 HSplit(
                     [self.prompt.ptpython_layout.root_container],
                     height=self._height,
                     key_bindings=self._keys(),
                 ),
-            ]
+            ],
+            align=VerticalAlign.BOTTOM,
         )
 
     @property
