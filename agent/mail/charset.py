@@ -60,6 +60,8 @@ _ALIASES = {
 _REFUSED = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
 _GUESSED_FROM = 4096  # octets shown to the guesser
 _LEAST_CONFIDENCE = 0.3
+_HIGH_PAIR = re.compile(rb"[\x80-\xff]{2}|\xa4")  # or what may be the sign of the euro
+_FEW = 100  # octets of text for one that is not ASCII
 _HIGH = re.compile(rb"[\x80-\xff]")
 # English with dots, quotes, dashes, a copyright: the same in most one-octet charsets, and single.
 _ONLY_SIGNS = re.compile(
@@ -146,7 +148,11 @@ def detect(data: bytes) -> str | None:
         return None
     high = _HIGH.search(data)
     start = max(0, high.start() - _GUESSED_FROM // 2) if high else 0
-    return _detected(data[start : start + _GUESSED_FROM])
+    sample = data[start : start + _GUESSED_FROM]
+    # A letter here and there in ASCII is of a western name or word; other languages have far more of them.
+    if len(_HIGH.findall(sample)) * _FEW < len(sample) and not _HIGH_PAIR.search(sample):
+        return None
+    return _detected(sample)
 
 
 @lru_cache(maxsize=256)

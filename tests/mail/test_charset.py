@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.mail.charset import base64_bytes, codec_of, decode_bytes, decode_words
+from agent.mail.charset import base64_bytes, codec_of, decode_bytes, decode_words, detect, guess
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,10 @@ def test_base64_in_pieces_with_rubbish_and_cut_off_is_decoded() -> None:
 )
 def test_any_octets_become_text_that_can_be_stored(data: bytes, charset: str | None) -> None:
     decode_bytes(data, charset).encode()
+
+
+@pytest.mark.parametrize("text", ["It\x92s \x93here\x94\x85", "a caf\xe9 " + "in a long English text. " * 10])
+def test_a_few_signs_and_letters_in_ascii_are_western(text: str) -> None:
+    data = text.encode("latin-1")
+    assert detect(data) is None
+    assert guess(data) == data.decode("cp1252")
