@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from agent.mail.part import Part
 
@@ -96,16 +96,19 @@ def _is_file(part: Part, inside: str) -> bool:
     return True
 
 
-def has_calendar(root: Part) -> bool:
+def has_calendar(parts: Iterable[Part]) -> bool:
     """Tell whether a part is a calendar: an invitation, a reply to one."""
-    return any(part.type in _CALENDARS or part.name.lower().endswith(".ics") for part in root.walk())
+    for part in parts:
+        if part.type in _CALENDARS or (part.name and part.name.lower().endswith(".ics")):
+            return True
+    return False
 
 
-def has_signature(root: Part) -> bool:
+def has_signature(parts: Iterable[Part]) -> bool:
     """Tell whether the message or a part of it is signed; not whether the signature is good."""
-    return any(
-        part.type == "multipart/signed"
-        or part.type in _SIGNATURES
-        or (part.type.endswith("pkcs7-mime") and part.parameters.get("smime-type", "") == "signed-data")
-        for part in root.walk()
-    )
+    for part in parts:
+        if part.type == "multipart/signed" or part.type in _SIGNATURES:
+            return True
+        if part.type.endswith("pkcs7-mime") and part.parameters.get("smime-type", "") == "signed-data":
+            return True
+    return False

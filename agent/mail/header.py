@@ -36,7 +36,7 @@ _REPEATED = frozenset({"to", "cc", "bcc", "references"})  # given twice, they be
 _USUAL_END = re.compile(rb"\n\r?\n")
 _END = re.compile(rb"\r?\n\r?\n|\r\r|\A\r?\n")
 _BLANK_LINE = re.compile(r"\n\r?\n")
-_FOLD = re.compile(r"\r?\n(?=[ \t])")
+_FOLD = re.compile(r"\n(?=[ \t])")
 # A field whose name begins like one of those that an envelope needs; most others are skipped unread.
 _FIELD = re.compile(
     r"\n((?:[FfSsTtCcBbDdMmIiLlAaPp]|[Rr][Ee](?![Cc])|[Xx]-[Aa])[A-Za-z-]*+)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
@@ -112,7 +112,7 @@ def _usual_fields(text: str) -> dict[str, str]:
         name = name.lower()
         value = value.strip()
         if "\n" in value:
-            value = _FOLD.sub("", value)
+            value = value.replace("\r\n", "").replace("\n", "")
         if "\r" in value:
             raise ValueError
         if name not in fields:

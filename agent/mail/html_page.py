@@ -15,10 +15,12 @@ DROPPED = frozenset(
     " audio video map link meta base canvas datalist dialog".split()
 )
 _ZERO = r"0(?:\.0+)?(?:px|pt|em|%)?\s*(?:!important\s*)?[;\"']"
+_HIDDEN_ATTRIBUTE = re.compile(r"\shidden(?=[\s=/>])")
 _MAY_HIDE = tuple(
     (word, re.compile(rf"{word}\s*:\s*{value}"))
     for word, value in (
         ("display", "none"),
+        ("visibility", "hidden"),
         ("mso-hide", "all"),
         ("max-height", _ZERO),
         ("opacity", _ZERO),
@@ -111,7 +113,7 @@ def tiny(attributes: dict[str, str | None]) -> bool | None:
 def may_hide(html: str) -> bool:
     """Tell whether a page may have something hidden; quick."""
     lower = html.lower()
-    if "hidden" in lower:
+    if "hidden" in lower and _HIDDEN_ATTRIBUTE.search(lower):
         return True
     if "style" not in lower:
         return False

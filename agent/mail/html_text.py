@@ -31,7 +31,6 @@ _MARKS_OF = {
 }
 _MARK = re.compile(f"([{_LINE}{_GAP}{_QUOTE}{_UNQUOTE}])")
 _LINE_ENDS = re.compile(f"{_LINE}[ {_LINE}]*")
-_PRE = re.compile(r"(<pre\b|</pre\b)", re.IGNORECASE)
 
 # -- tag by tag, as the tokenizer of HTML (13.2.5) does; an end that is missing is the end of the page.
 
@@ -53,31 +52,34 @@ def html_to_text(html: str) -> str:
     html = html[:MAX_HTML]
     if any(mark in html for mark in ("\0", _LINE, _GAP, _QUOTE, _UNQUOTE)):
         html = html.translate(_OWN)
-    if "<pre" in html or "<PRE" in html:
-        html = _with_breaks(html)
-    if not may_hide(html):
-        pieces = _TAG.split(html)
-        tags = {tag: tag.lower() if tag else "" for tag in set(pieces[1::2])}
-        if _PARSED.isdisjoint(tags.values()):
-            marks = {tag: _MARKS_OF.get(lower, "") for tag, lower in tags.items()}
-            pieces[1::2] = [marks[tag] for tag in pieces[1::2]]
-            text = "".join(pieces)
-            return _lines_of(unescape(text) if "&" in text else text)
-    return _lines_of(_parsed(html))
+    hides = may_hide(html)
+    text = None if hides else _read(html)
+    return _lines_of(_parsed(html, hides) if text is None else text)
 
 
-def _with_breaks(html: str) -> str:
-    """Write the line ends of preformatted text as tags."""
-    pieces = _PRE.split(html)
-    inside = 0
-    for n, piece in enumerate(pieces):
-        if piece[:4].lower() == "<pre":
-            inside = 1
-        elif piece[:5].lower() == "</pre":
-            inside = 0
-        elif inside and "\n" in piece:
-            pieces[n] = piece.replace("\r\n", "\n").replace("\n", "<br>")
-    return "".join(pieces)
+def _read(html: str) -> str | None:
+    """Return the text of a page with its marks; None where only a parser knows."""
+    pieces = _TAG.split(html)
+    tags = {tag: tag.lower() if tag else "" for tag in set(pieces[1::2])}
+    if not _PARSED.isdisjoint(tags.values()):
+        return None
+    if "pre" in tags.values():
+        _keep_lines(pieces)
+    marks = {tag: _MARKS_OF.get(lower, "") for tag, lower in tags.items()}
+    pieces[1::2] = [marks[tag] for tag in pieces[1::2]]
+    text = "".join(pieces)
+    return unescape(text) if "&" in text else text
+
+
+def _keep_lines(pieces: list[str], *, attributes: bool = False) -> None:
+    """Mark the line ends of preformatted text in text, tag, text ...; `attributes` may stand before a text."""
+    inside = False
+    for n in range(1, len(pieces), 2):
+        tag = (pieces[n] or "").lower()
+        inside = tag == "pre" or (inside and tag != "/pre")
+        if inside and "\n" in pieces[n + 1]:
+            before, end, text = pieces[n + 1].partition(">") if attributes else ("", "", pieces[n + 1])
+            pieces[n + 1] = before + end + text.replace("\n", _LINE)
 
 
 # -- with a parser ---------------------------------------------------------------------------
@@ -86,16 +88,18 @@ _START = re.compile(r"<(/?[a-z][^\s/<>]*+)", re.IGNORECASE)
 _NOT_TEXT = DROPPED - {"map", "canvas"}
 
 
-def _parsed(html: str) -> str:
+def _parsed(html: str, hides: bool) -> str:
     """Return the text of a page with its marks; these are written in before it is parsed."""
     pieces = _START.split(html)
     tags = {tag: tag.lower() for tag in set(pieces[1::2])}
+    if "pre" in tags.values():
+        _keep_lines(pieces, attributes=True)
     marked = {tag: f"{_MARKS_OF.get(lower, '')}<{tag}" for tag, lower in tags.items()}
     pieces[1::2] = [marked[tag] for tag in pieces[1::2]]
     root = page_of("".join(pieces))
     if unseen := list(_NOT_TEXT.intersection(tags.values())):
         root.strip_tags(unseen, recursive=True)
-    if may_hide(html):
+    if hides:
         _take_out_hidden(root)
     return root.text(separator="")
 

@@ -63,9 +63,9 @@ class Parsed:
         traits = envelope.traits & ~(ATTACHMENT | CALENDAR | SIGNATURE)
         if not traits & BOUNCE and self.attachments:
             traits |= ATTACHMENT
-        if body.has_calendar(self.root):
+        if body.has_calendar(self.parts):
             traits |= CALENDAR
-        if body.has_signature(self.root) or _INLINE_PGP in self._raw[:MAX_TEXT]:
+        if body.has_signature(self.parts) or _INLINE_PGP in self._raw[:MAX_TEXT]:
             traits |= SIGNATURE
         return msgspec.structs.replace(envelope, traits=traits) if traits != envelope.traits else envelope
 
@@ -82,7 +82,7 @@ class Parsed:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """All parts in order, the root first, those of messages within too."""
-        return tuple(self.root.walk())
+        return tuple(self.root.walk()) if self.root.parts else (self.root,)
 
     @cached_property
     def text(self) -> str:
@@ -109,6 +109,8 @@ class Parsed:
     @cached_property
     def index_text(self) -> str:
         """What the index takes as body: the text, that of messages within and of attached text files."""
+        if not self.root.parts:
+            return self.text[:MAX_INDEX]
         pieces = [self.text]
         room = MAX_INDEX - len(self.text)
         for part in self.parts[1:]:

@@ -144,7 +144,9 @@ def strip_quotes(text: str) -> str:
     announced = False  # whether a quotation may have been announced by the last of the lines
     if found := _HEADER_LINES.search(f"\n{text}"):
         text = text[: found.start()]
-    text = strip_signature(_PGP_FRAME.sub("", text))
+    if "-----BEGIN PGP SIG" in text:
+        text = _PGP_FRAME.sub("", text)
+    text = strip_signature(text)
     if not _MAY_QUOTE.search(f"\n{text}") and not any(f"{colon}\n" in f"{text}\n" for colon in _COLONS):
         return text
     for line in text.split("\n"):

@@ -22,6 +22,8 @@ PAGES = [
     "&lt;b&gt; &amp;amp; &eacute; &#233; &nbsp;x&nbsp;y",
     "before<blockquote>quoted<p>more</blockquote>after",
     "<P>UPPER</P><BR><TABLE><TR><TD>cell</TABLE>",
+    "<pre>a\nb > c\n<b\nclass=x>d</b>\ne</pre>f\ng",
+    "<input type=hidden value=x>seen",
     "<style>never closed <p>not seen",
     "x <a href=\"never closed",
     "x <!-- never closed <p>y",
