@@ -108,7 +108,7 @@ class Ui:
             output=self._output,
             color_depth=color_depth(),
             key_bindings=KeyBindings(),
-            min_redraw_interval=1 / 60,
+            min_redraw_interval=0.01,  # commits may come by the hundred
             before_render=self._before_render,
         )
         app.ttimeoutlen = 0.05  # a lone Escape answers at once

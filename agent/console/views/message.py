@@ -112,7 +112,7 @@ class MessageView(View):
 
     def _waiting(self) -> Line:
         if self._trouble:
-            return [("class:error", f"could not be fetched: {self._trouble}")]
+            return [("class:error", f"could not be fetched: {safe(self._trouble)}")]
         account = self._message.account
         if account is not None and not account.online:
             return [("class:hint", f"not here yet: {safe(account.name)} is {safe(account.status)}")]
