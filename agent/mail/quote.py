@@ -22,6 +22,7 @@ _ATTRIBUTION = re.compile(
     r"|のメール|作成)(?:\s?[:：]?\s*\Z|\s[^\n]{1,120}[:：]\s*\Z)"
 )
 _MAY_QUOTE = re.compile(r"\n\s{0,15}(?:[>|]|--|__|\*\*)")
+_DIGIT = re.compile(r"\d")
 _SAID = (
     *(
         "wrote",
@@ -50,8 +51,9 @@ _SAID = (
     ),
 )
 _ORIGINAL = re.compile(
-    r"\s*(?:-{2,}|_{5,}|\*{3,})\s?(?:original|forwarded|ursprüngliche|weitergeleitete|message|mensaje|messaggio)?"
-    r"[^\n]{0,60}(?:-{2,}|_{5,}|\*{3,})\s*\Z|\s*_{10,}\s*\Z",
+    r"\s*+(?:(?:-{4,}+|_{10,}+|\*{6,}+)\s*+\Z|(?:-{2,}+|_{5,}+|\*{3,}+)"
+    r"\s?(?:original|forwarded|ursprüngliche|weitergeleitete|message|mensaje|messaggio)?"
+    r"[^\n]{0,60}?(?:-{2,}+|_{5,}+|\*{3,}+)\s*+\Z)",
     re.IGNORECASE,
 )
 # The header lines that Outlook writes above what it quotes.
@@ -167,11 +169,12 @@ def _drop_announcement(lines: list[str]) -> bool:
     end = len(lines)
     while end and not lines[end - 1].strip():
         end -= 1
-    near = [line.lower() for line in lines[max(0, end - 3) : end]]
-    if not any(word in line for line in near for word in _SAID):
+    near = "\n".join(lines[max(0, end - 3) : end]).lower()
+    if not _DIGIT.search(near) or not any(word in near for word in _SAID):
         return False
-    for count in range(1, len(near) + 1):
-        if _ATTRIBUTION.match(" ".join(near[-count:])):
+    words = near.split("\n")
+    for count in range(1, len(words) + 1):
+        if _ATTRIBUTION.match(" ".join(words[-count:])):
             del lines[end - count :]
             return True
     return False
