@@ -65,6 +65,7 @@ class Ui:
         self._told = 0  # of what the user was told, so much has been shown
         self._tasks: set[asyncio.Task[None]] = set()
         self._quitting = False
+        self._hinted: tuple[tuple[str, int], list[tuple[str, str]]] = ("", -1), []
         self._output = create_output(stdout=os.fdopen(terminal.writing, "w", closefd=False))
         self.browsing = Browsing(self.context, notices, self.loop, self.post, now, self._rows)
         self.dispatcher = Dispatcher(self.context, self.browsing.stack, runner, notices, self.post)
@@ -220,12 +221,15 @@ class Ui:
         return [*fill(left, width - width_of(right)), *right]
 
     def _hints(self) -> list[tuple[str, str]]:
-        found = []
-        for hint in vim.HINTS.get(self.browsing.top.context, "").split():
-            name, _, word = hint.partition(":")
-            if keys := self.context.keymap.keys_of(name, self.dispatcher.contexts):
-                found.append((str(keys[0].sequence), word))
-        return found
+        place = self.browsing.top.context, self.context.keymap.revision
+        if self._hinted[0] != place:
+            found = []
+            for hint in vim.HINTS.get(self.browsing.top.context, "").split():
+                name, _, word = hint.partition(":")
+                if keys := self.context.keymap.keys_of(name, self.dispatcher.contexts):
+                    found.append((str(keys[0].sequence), word))
+            self._hinted = place, found
+        return self._hinted[1]
 
     def help_lines(self) -> list[Line]:
         """Return the keys that work here, to be read."""

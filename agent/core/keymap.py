@@ -112,6 +112,7 @@ class Keymap:
     """The bindings of one agent; the user's shadow the built-in ones."""
 
     def __init__(self, commands: Commands) -> None:
+        self.revision = 0  # grows with every change
         self._commands = commands
         self._layers: dict[str, dict[tuple[str, KeySequence], Binding]] = {"builtin": {}, "user": {}}
         self._tables: dict[str, dict[KeySequence, Binding]] = {}
@@ -159,6 +160,7 @@ class Keymap:
         """Put a new table in place: init.py binds on main while the ui thread looks keys up."""
         self._layers = {**self._layers, layer: table}
         self._tables = {}
+        self.revision += 1
 
     def table(self, context: str) -> dict[KeySequence, Binding]:
         """Return what is bound in exactly this context."""
