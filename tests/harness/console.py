@@ -101,18 +101,11 @@ class Console:
     def screen(self) -> str:
         """Return the text of the screen now."""
         self._pump(0)
-        return "\n".join(line.rstrip() for line in self._screen.display)
+        return "\n".join(self._row(number).rstrip() for number in range(self._screen.lines))
 
     def line(self, number: int) -> str:
         """Return one line of the screen; -1 is the last."""
         return self.screen().split("\n")[number]
-
-    def style(self, pattern: str) -> pyte.screens.Char:
-        """Return the character where a pattern begins, with its colours."""
-        for row, line in enumerate(self._screen.display):
-            if match := re.search(pattern, line):
-                return self._screen.buffer[row][match.start()]
-        raise AssertionError(f"no {pattern!r} on the screen:\n{self.screen()}")
 
     def wait(self, pattern: str, timeout_s: float = 15) -> re.Match[str]:
         """Wait until the screen shows a pattern."""
@@ -127,10 +120,15 @@ class Console:
     def cursor(self) -> str:
         """Return the first row that is shown in reverse: that of the cursor, else the status bar."""
         self._pump(0)
-        for number, row in enumerate(self._screen.display):
+        for number in range(self._screen.lines):
             if self._screen.buffer[number][0].reverse:
-                return row.rstrip()
+                return self._row(number).rstrip()
         return ""
+
+    def _row(self, number: int) -> str:
+        # Not `display` of pyte: it fails where half of a wide character was overwritten.
+        cells = self._screen.buffer[number]
+        return "".join(cells[column].data for column in range(self._screen.columns))
 
     def wait_cursor(self, pattern: str, timeout_s: float = 15) -> None:
         """Wait until the cursor is on a row that shows a pattern."""
