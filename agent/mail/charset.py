@@ -58,7 +58,7 @@ _ALIASES = {
 }
 # Python's codecs that are no charsets of mail: they run other code, take quadratic time or need Windows.
 _REFUSED = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
-_GUESSED_FROM = 4096  # octets shown to the guesser
+_GUESSED_FROM = 2048  # octets shown to the guesser
 _LEAST_CONFIDENCE = 0.3
 _HIGH_PAIR = re.compile(rb"[\x80-\xff]{2}|\xa4")  # or what may be the sign of the euro
 _FEW = 100  # octets of text for one that is not ASCII
