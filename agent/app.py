@@ -47,7 +47,7 @@ class Agent:
         paths: Paths,
         *,
         clock: Clock | None = None,
-        ask: Callable[[str], str] | None = None,
+        ask: Callable[[str], str | None] | None = None,
         may_own: bool = True,
         automation: bool = False,
     ) -> None:
@@ -59,7 +59,7 @@ class Agent:
         self.config = config
         self.paths = paths
         self.clock = clock or SystemClock()
-        self._ask = ask
+        self.ask = ask  # a front end with a screen of its own puts its own in before `serve`
         self._may_own = may_own
         self._automation = automation
         self._beginning = threading.Lock()  # never released: wires are started once
@@ -170,7 +170,7 @@ class Agent:
 
     def _start_account(self, account: Account) -> None:
         context = self.context
-        backend = connect.backend(account.config, account.name, self._ask)
+        backend = connect.backend(account.config, account.name, self.ask)
         if backend is not None:
             inbound = Inbound(
                 context.store,
@@ -183,7 +183,7 @@ class Agent:
             )
             self._inbound[account.id] = inbound
             inbound.start()
-        transport = connect.transport(account.config, account.name, self._ask)
+        transport = connect.transport(account.config, account.name, self.ask)
         if transport is not None:
             outbound = Outbound(context.store, self.clock, account, transport)
             self._outbound[account.id] = outbound

@@ -289,6 +289,7 @@ def _console(args: argparse.Namespace) -> int:
 
     with _agent(args, automation=True) as agent:
         console = Console(agent)
+        agent.ask = console.ask
         _load_init(agent, args)
         agent.serve()
         return console.run()
