@@ -44,7 +44,7 @@ def run_editor(command: list[str], path: Path, terminal: tuple[int, int]) -> Non
     except OSError as error:
         raise CommandError(f"editor {command[0]!r} could not be started: {error.strerror}") from error
     if ended.returncode:
-        raise CommandError(f"editor {command[0]!r} ended with status {ended.returncode}")
+        raise CommandError(f"editor {Path(command[0]).name!r} ended with status {ended.returncode}")
 
 
 def private_file(folder: Path, text: str) -> Path:

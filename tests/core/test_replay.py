@@ -221,8 +221,9 @@ def test_a_folder_made_read_only_refuses_and_what_is_shown_falls_back(
     dovecot.save(user, mail(1), "Archive")
     synced(make_agent(user, fetch=QUIET))
     make_agent.stop_all()
-    work = work_of(make_agent(user, fetch=QUIET | {"on_start": False}))  # rights are cached for a session
+    # Before anybody connects: Dovecot caches rights for a session.
     dovecot.doveadm("acl", "set", "-u", user, "Archive", "owner", "lookup", "read")
+    work = work_of(make_agent(user, fetch=QUIET | {"on_start": False}))
     jobs = [work.archive.flag(), work.archive[0].tag("x"), work.archive[0].move("INBOX")]
     for job in jobs:
         with pytest.raises(CommandError, match=r"read-only|[Pp]ermission|\[NOPERM\]"):
