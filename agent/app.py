@@ -32,7 +32,7 @@ from agent.core.rules import Rules
 from agent.core.timers import Timers
 from agent.errors import AgentError
 from agent.net import connect
-from agent.store import accounts, folders, journal
+from agent.store import accounts, expiry, folders, job_rows, journal
 from agent.store.db import Store
 
 _log = logging.getLogger("agent.app")
@@ -162,11 +162,9 @@ class Agent:
 
         def again(done: Future[bool]) -> None:
             if self._serving and done.exception() is None and done.result():
-                self.context.store.write(lambda tx: journal.prune(tx, now), bulk=True).add_done_callback(
-                    again
-                )
+                self.context.store.write(lambda tx: expiry.prune(tx, now), bulk=True).add_done_callback(again)
 
-        self.context.store.write(lambda tx: journal.prune(tx, now), bulk=True).add_done_callback(again)
+        self.context.store.write(lambda tx: expiry.prune(tx, now), bulk=True).add_done_callback(again)
 
     def _start_account(self, account: Account) -> None:
         context = self.context
@@ -219,7 +217,7 @@ class Agent:
         """Return what is still being worked on, in words; what waits for a lost connection is not."""
         found = [] if self.context.bus.idle else ["events are being handled"]
         alive = {account.id for account in self.context.accounts.values() if self._reachable(account)}
-        for job in journal.open_jobs(self.context.store.reader):
+        for job in job_rows.open_jobs(self.context.store.reader):
             accounts = [job["account"]] if job["account"] else self._accounts_of(job["id"])
             if any(account in alive for account in accounts):
                 found.append(str(job["label"]))
@@ -227,11 +225,11 @@ class Agent:
 
     def last_job(self) -> int:
         """Return the number of the newest job."""
-        return next(iter(journal.recent_jobs(self.context.store.reader, 1)), 0)
+        return next(iter(job_rows.recent_jobs(self.context.store.reader, 1)), 0)
 
     def waiting(self, since: int = 0) -> list[str]:
         """Return what stays queued of the jobs after number `since`, and mail on its way among them."""
-        found = journal.open_jobs(self.context.store.reader)
+        found = job_rows.open_jobs(self.context.store.reader)
         jobs = [str(job["label"]) for job in found if job["kind"] != "send" and job["id"] > since]
         sql = (
             "SELECT subject, state FROM outbox WHERE state NOT IN ('sent', 'cancelled', 'failed') AND job > ?"

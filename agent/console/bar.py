@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.console.statusbar import Status
 from agent.console.views.list import ListView
 from agent.core.messages import Messages
-from agent.store import journal, outbox
+from agent.store import job_rows, outbox
 
 if TYPE_CHECKING:
     from agent.console.views.view import View
@@ -56,7 +56,7 @@ class Bar:
         if isinstance(messages, Messages) and isinstance(view, ListView):
             unread = messages.unread.count()
             self._detail = f"{unread} unread of {view.count()}" if unread else f"{view.count()} messages"
-        self._jobs = len(self._context.read(journal.open_jobs))
+        self._jobs = len(self._context.read(job_rows.open_jobs))
         self._outbox = len(self._context.read(outbox.unfinished))
 
     def _handler(self) -> str:

@@ -20,7 +20,7 @@ from agent.mail import quote as quoting
 from agent.mail.address import Address, parse_addresses
 from agent.mail.composition import Attachment, Composition
 from agent.mail.safe import safe
-from agent.store import journal
+from agent.store import changes, job_rows
 from agent.store.outbox import Sending
 
 if TYPE_CHECKING:
@@ -182,9 +182,9 @@ class Draft:
         label, old = f"saved draft {self.subject!r}", tuple(self._kept)
 
         def work(tx: Transaction) -> int:
-            job = journal.add_job(tx, "verb", label, now, origin=actor().origin)
-            journal.delete(tx, job, old)
-            kept.append(journal.append(tx, job, account.id, folder.id, item))
+            job = job_rows.add_job(tx, "verb", label, now, origin=actor().origin)
+            changes.delete(tx, job, old)
+            kept.append(changes.append(tx, job, account.id, folder.id, item))
             return job
 
         kept: list[int] = []

@@ -22,7 +22,7 @@ from agent.core.message import Message
 from agent.core.messages import Messages
 from agent.core.progress import Progress
 from agent.errors import CommandError
-from agent.store import journal, schema
+from agent.store import changes, job_rows, schema
 from agent.store.contents import Incoming
 from agent.store.messages import join_tags
 
@@ -59,7 +59,7 @@ def bring_in(folder: Folder, found: Iterable[Found], octets: int, report: Report
         raise CommandError(f"{folder} holds no messages; name another folder")
     now = context.clock.now()
     number = context.commit(
-        lambda tx: journal.add_job(tx, "verb", label, now, account=folder.account.id, bulk=True)
+        lambda tx: job_rows.add_job(tx, "verb", label, now, account=folder.account.id, bulk=True)
     )
     result = Imported(Job.of_row(context, number))
     for batch in _batches(found, result.problems):
@@ -115,11 +115,11 @@ def _add(tx: Transaction, folder: Folder, job: int, items: Sequence[Incoming]) -
     added = 0
     for item in items:
         if not _holds(tx, folder.id, item):
-            journal.append(tx, job, folder.account.id, folder.id, item)
+            changes.append(tx, job, folder.account.id, folder.id, item)
             added += 1
     if added:
         # What was carried out of it meanwhile may have ended the job.
-        journal.set_job(tx, job, state="queued", finished=None)
+        job_rows.set_job(tx, job, state="queued", finished=None)
     return added
 
 
@@ -141,8 +141,8 @@ def _holds(tx: Transaction, folder: int, item: Incoming) -> bool:
 
 def _seal(tx: Transaction, job: int, label: str, result: Imported, now: float) -> None:
     count = "1 message" if result.added == 1 else f"{result.added} messages"
-    journal.set_job(tx, job, label=label.replace("imported", f"imported {count}", 1))
-    journal.finish(tx, job, now)
+    job_rows.set_job(tx, job, label=label.replace("imported", f"imported {count}", 1))
+    job_rows.finish(tx, job, now)
 
 
 def appended(context: Context, job: Job) -> Progress | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from agent.core import bodies
 from agent.core.account import Account
 from agent.mail import flags
-from agent.store import folders, journal, outbox
+from agent.store import changes, folders, job_rows, outbox
 from agent.store.contents import Incoming
 from agent.store.db import Row, Store, Transaction
 
@@ -28,8 +28,8 @@ def copy_of(item: Row, now: float) -> Incoming:
 def file(tx: Transaction, account: Account, folder: int, item: Row, copy: Incoming, now: float) -> None:
     """Queue the append of a copy."""
     label = f"kept a copy of {item['subject']!r}"
-    job = journal.add_job(tx, "verb", label, now, origin="rule", cause="copy to Sent")
-    journal.append(tx, job, account.id, folder, copy)
+    job = job_rows.add_job(tx, "verb", label, now, origin="rule", cause="copy to Sent")
+    changes.append(tx, job, account.id, folder, copy)
     outbox.change(tx, item["id"], filed=1)
 
 

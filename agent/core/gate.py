@@ -23,7 +23,7 @@ from agent.mail import automatic, dates
 from agent.mail.address import parse_addresses
 from agent.mail.automatic import mailbox
 from agent.mail.compose import AUTOMATIC_HEADERS
-from agent.store import journal, ledger, outbox
+from agent.store import job_rows, ledger, outbox
 from agent.store.outbox import Sending
 
 if TYPE_CHECKING:
@@ -214,8 +214,8 @@ def _refused(context: Context, label: str, why: str) -> Job:
 
 def _note(tx: Transaction, label: str, why: str, now: float) -> int:
     who = actor()
-    job = journal.add_job(tx, "refusal", f"not {label}", now, origin=who.origin, cause=who.cause)
-    journal.set_job(tx, job, state="cancelled", error=why, finished=now)
+    job = job_rows.add_job(tx, "refusal", f"not {label}", now, origin=who.origin, cause=who.cause)
+    job_rows.set_job(tx, job, state="cancelled", error=why, finished=now)
     return job
 
 

@@ -23,7 +23,7 @@ from agent.core.requests import Requests
 from agent.core.sync import FolderSync
 from agent.errors import AgentError, AuthError, CommandError, NetworkError, Refused
 from agent.net.base import Backend, FolderState, Pushed
-from agent.store import folders, journal, state
+from agent.store import folders, job_rows, journal, state
 from agent.store.db import Store
 from agent.store.folders import FolderRow
 from agent.threads import spawn
@@ -130,7 +130,7 @@ class Inbound:
         self._up_since = None
         self._say(f"offline: {why}")
         _log.info("%s: %s", self._account.name, why)
-        newest = journal.newest_request(self._store.reader, self._account.id)
+        newest = job_rows.newest_request(self._store.reader, self._account.id)
         if was_up and self._failures == 1:
             # It worked a moment ago: who asked for something need not hear of it.
             self._wait_offline(_AT_ONCE_S, newest)
@@ -139,7 +139,7 @@ class Inbound:
         now, account = self._clock.now(), self._account.id
         # A request that we stumble over ourselves would make us stumble for ever.
         kinds = (*_HASTY, "sync") if isinstance(error, (NetworkError, OSError)) else _REQUESTS
-        self._store.write(lambda tx: journal.fail_requests(tx, account, kinds, why, now)).result()
+        self._store.write(lambda tx: job_rows.fail_requests(tx, account, kinds, why, now)).result()
         self._wait_offline(_REFUSED_LOGIN_S if isinstance(error, AuthError) else self._pause(), newest)
 
     def _pause(self) -> float:
@@ -150,7 +150,7 @@ class Inbound:
         """Wait before the next attempt; a request that is newer than the failure ends the wait."""
         end = self._clock.monotonic() + pause
         while not self._stopping and (left := end - self._clock.monotonic()) > 0:
-            if journal.newest_request(self._store.reader, self._account.id) > newest:
+            if job_rows.newest_request(self._store.reader, self._account.id) > newest:
                 return
             self._bell.wait(left)
 
@@ -161,7 +161,7 @@ class Inbound:
     def _has_work(self) -> bool:
         reader, account = self._store.reader, self._account.id
         return bool(
-            journal.next_request(reader, account)
+            job_rows.next_request(reader, account)
             or journal.runnable(reader, account, 1)
             or journal.wants_bytes(reader, account, 1)
             or journal.in_doubt(reader, account)
@@ -221,7 +221,7 @@ class Inbound:
 
     def _step(self) -> bool:
         """Do one piece of what is asked for; return whether there was any."""
-        request = journal.next_request(self._store.reader, self._account.id)
+        request = job_rows.next_request(self._store.reader, self._account.id)
         if request is not None:
             self._requests.answer(request)
             return True
@@ -233,7 +233,7 @@ class Inbound:
             raise NetworkError("stopping")
         self._requests.publish()
         for kind in _HASTY:
-            request = journal.next_request(self._store.reader, self._account.id, kind)
+            request = job_rows.next_request(self._store.reader, self._account.id, kind)
             if request is not None:
                 self._requests.answer(request)
         self._replay.run()
@@ -365,4 +365,4 @@ class Inbound:
     def _settle_jobs(self) -> None:
         """End jobs whose operations the server's own changes have settled."""
         now = self._clock.now()
-        self._store.write(lambda tx: journal.finish_all(tx, now)).result()
+        self._store.write(lambda tx: job_rows.finish_all(tx, now)).result()

@@ -11,7 +11,7 @@ from agent import threads
 from agent.core.acting import actor
 from agent.errors import CommandError
 from agent.mail.safe import safe
-from agent.store import journal
+from agent.store import job_rows
 from agent.store import undo as undoing
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Job:
         """Return the job with an id of the store."""
         made: Future[int] = Future()
         made.set_result(job)
-        row = context.read(journal.get_job, job)
+        row = context.read(job_rows.get_job, job)
         return cls(context, row["label"] if row else "", made)
 
     @property
@@ -102,7 +102,7 @@ class Job:
         """Take back what has not gone to the wire yet."""
         if (job := self.id) is not None:
             now = self._context.clock.now()
-            self._context.submit(lambda tx: journal.cancel(tx, job, now))
+            self._context.submit(lambda tx: job_rows.cancel(tx, job, now))
 
     def undo(self) -> Job:
         """Take back what it changed, also after a restart; what was changed again since is left out and told.
@@ -119,7 +119,7 @@ class Job:
 
     def _row(self) -> Row | None:
         job = self.id
-        return None if job is None else self._context.read(journal.get_job, job)
+        return None if job is None else self._context.read(job_rows.get_job, job)
 
     def __repr__(self) -> str:
         state = self.state
@@ -142,7 +142,7 @@ def request(context: Context, account: int, kind: str, label: str, **args: Any) 
     """Ask the owner of an account's wire for something."""
     now = context.clock.now()
     made = context.submit(
-        lambda tx: journal.add_job(tx, kind, label, now, account=account, args=args), durable=False
+        lambda tx: job_rows.add_job(tx, kind, label, now, account=account, args=args), durable=False
     )
     if threads.may_wait():
         made.result()
@@ -154,8 +154,8 @@ def nothing(context: Context, label: str) -> Job:
 
     def work(tx: Transaction) -> int:
         now = context.clock.now()
-        job = journal.add_job(tx, "note", label, now)
-        journal.set_job(tx, job, state="done", finished=now)
+        job = job_rows.add_job(tx, "note", label, now)
+        job_rows.set_job(tx, job, state="done", finished=now)
         return job
 
     return submit(context, label, work)
@@ -216,7 +216,7 @@ class Jobs(Sequence[Job]):
         self._context = context
 
     def _ids(self) -> list[int]:
-        return self._context.read(journal.recent_jobs)
+        return self._context.read(job_rows.recent_jobs)
 
     @overload
     def __getitem__(self, index: int) -> Job: ...

@@ -19,7 +19,7 @@ from agent.core.account import Account
 from agent.errors import AuthError, CommandError, NetworkError, Refused, StoreError
 from agent.mail import flags
 from agent.net.base import Envelope, SenderRefused, Transport
-from agent.store import journal, outbox
+from agent.store import changes, job_rows, outbox
 from agent.store.db import Row, Store, Transaction
 from agent.threads import spawn
 
@@ -213,7 +213,7 @@ class Outbound:
         def work(tx: Transaction) -> None:
             outbox.change(tx, item["id"], state="failed", error=why)
             if item["job"] is not None:
-                journal.set_job(tx, item["job"], state="failed", error=why, finished=now)
+                job_rows.set_job(tx, item["job"], state="failed", error=why, finished=now)
 
         self._store.write(work, durable=True).result()
 
@@ -233,16 +233,16 @@ class Outbound:
             if later:
                 outbox.defer(tx, item, later, now + _RETRY_S[0], told)
             elif item["job"] is not None:
-                journal.set_job(tx, item["job"], state="done", error=told, finished=now)
+                job_rows.set_job(tx, item["job"], state="done", error=told, finished=now)
             if copy is not None and sent is not None:
                 filing.file(tx, self._account, sent, item, copy, now)
             if item["answers"] is not None:
                 bit = flags.FORWARDED if item["forwards"] else flags.ANSWERED
-                job = journal.add_job(
+                job = job_rows.add_job(
                     tx, "verb", "marked 1 message answered", now, origin="rule", cause="sent"
                 )
-                journal.change_flags(tx, job, [item["answers"]], bit, 0)
-                journal.finish(tx, job, now)
+                changes.change_flags(tx, job, [item["answers"]], bit, 0)
+                job_rows.finish(tx, job, now)
 
         self._keep(work)
 

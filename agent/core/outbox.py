@@ -11,7 +11,7 @@ from agent.core.message import Message
 from agent.errors import CommandError
 from agent.mail.compose import edit_as_new
 from agent.mail.safe import safe
-from agent.store import journal, outbox
+from agent.store import job_rows, outbox
 
 if TYPE_CHECKING:
     from agent.core.context import Context
@@ -76,7 +76,7 @@ class OutboxItem:
             row = self._checked(tx, "sent again")
             outbox.change(tx, self._id, state="queued", not_before=now, created=now, error="")
             if row["job"] is not None:
-                journal.set_job(tx, row["job"], state="queued", error="")
+                job_rows.set_job(tx, row["job"], state="queued", error="")
 
         self._submit(work)
 
@@ -88,7 +88,7 @@ class OutboxItem:
             row = self._checked(tx, "cancelled")
             outbox.change(tx, self._id, state="cancelled")
             if row["job"] is not None:
-                journal.set_job(tx, row["job"], state="cancelled", finished=now)
+                job_rows.set_job(tx, row["job"], state="cancelled", finished=now)
 
         self._submit(work)
 

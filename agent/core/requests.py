@@ -18,7 +18,7 @@ from agent.core.server_search import Searcher
 from agent.core.uidset import chunks
 from agent.errors import CommandError, NotFound, Refused
 from agent.net.base import Backend, ShortBody
-from agent.store import contents, folders, journal
+from agent.store import contents, folders, job_rows, journal
 from agent.store.contents import Incoming
 from agent.store.db import Row, Store
 from agent.store.folders import FolderRow
@@ -49,7 +49,7 @@ class Requests:
     def answer(self, request: Row) -> None:
         """Carry out one request and say in its row what became of it."""
         job, args, again = request["id"], json.loads(request["args"]), request["state"] == "running"
-        if not self._store.write(lambda tx: journal.start(tx, job)).result():
+        if not self._store.write(lambda tx: job_rows.start(tx, job)).result():
             return  # cancelled meanwhile
         error = ""
         try:
@@ -57,7 +57,7 @@ class Requests:
         except (Refused, ShortBody, CommandError) as refused:
             error = str(refused)
         now = self._clock.now()
-        self._store.write(lambda tx: journal.end(tx, job, error, now)).result()
+        self._store.write(lambda tx: job_rows.end(tx, job, error, now)).result()
 
     def publish(self) -> None:
         """Write into the row of a running sync how far it is: other processes read it there."""
@@ -66,7 +66,7 @@ class Requests:
             return
         job, columns = self._syncing, {"progress": progress.done, "total": progress.total or 0}
         self._published = now
-        self._store.write(lambda tx: journal.set_job(tx, job, **columns), bulk=True)
+        self._store.write(lambda tx: job_rows.set_job(tx, job, **columns), bulk=True)
 
     def _do(self, job: int, kind: str, args: dict[str, Any], again: bool) -> None:
         if kind == "sync":

@@ -9,7 +9,7 @@ from agent.core import job as jobs
 from agent.core.acting import actor
 from agent.core.job import Job
 from agent.errors import CommandError
-from agent.store import journal, outbox
+from agent.store import changes, job_rows, outbox
 from agent.store.outbox import Sending
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def put(tx: Transaction, context: Context, sending: Sending, replaces: Sequence[
     if sending.key is not None and (known := outbox.by_key(tx, sending.key)) is not None:
         return int(known["id"]), int(known["job"])
     now, who = context.clock.now(), actor()
-    job = journal.add_job(tx, "send", label_of(sending), now, origin=who.origin, cause=who.cause)
+    job = job_rows.add_job(tx, "send", label_of(sending), now, origin=who.origin, cause=who.cause)
     item = outbox.add(tx, sending, job, now)
     if replaces:
         label = "removed the sent draft"
-        drop = journal.add_job(tx, "verb", label, now, origin=who.origin, cause=who.cause)
-        journal.delete(tx, drop, replaces)
+        drop = job_rows.add_job(tx, "verb", label, now, origin=who.origin, cause=who.cause)
+        changes.delete(tx, drop, replaces)
     return item, job

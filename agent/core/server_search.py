@@ -23,7 +23,7 @@ from agent.mail.query import Node
 from agent.mail.query_match import matches
 from agent.net.base import Backend, ShortBody
 from agent.net.search import criteria
-from agent.store import folders, journal, messages, schema
+from agent.store import folders, job_rows, messages, schema
 from agent.store.db import Row, Store
 from agent.store.folders import FolderRow
 
@@ -153,7 +153,7 @@ class Searcher:
             if row is not None and row.present and not self._search(row, node, found):
                 stale.append(row.name)
             columns = {"args": json.dumps(args | found), "progress": done, "total": len(args["folders"])}
-            self._store.write(lambda tx, columns=columns: journal.set_job(tx, job, **columns)).result()  # type: ignore[misc]
+            self._store.write(lambda tx, columns=columns: job_rows.set_job(tx, job, **columns)).result()  # type: ignore[misc]
         if stale:
             raise Refused(
                 f"{', '.join(stale)} was replaced on the server; it is synced, try again", permanent=False

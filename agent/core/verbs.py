@@ -17,7 +17,7 @@ from agent.core.acting import actor
 from agent.core.job import Job
 from agent.errors import CommandError
 from agent.mail import flags as words
-from agent.store import folders, journal, messages
+from agent.store import changes, folders, job_rows, messages
 
 if TYPE_CHECKING:
     from agent.core.account import Account
@@ -81,7 +81,7 @@ class Verbs(ABC):
         return self._act(
             verb,
             what,
-            lambda tx, job, ids: journal.change_flags(tx, job, ids, add, remove, add_tags, remove_tags),
+            lambda tx, job, ids: changes.change_flags(tx, job, ids, add, remove, add_tags, remove_tags),
         )
 
     # -- places ------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class Verbs(ABC):
 
         def work(tx: Transaction, job: int, ids: Sequence[int]) -> int:
             for target, some in places.items():
-                journal.copy(tx, job, some, target.id, target.account.id)
+                changes.copy(tx, job, some, target.id, target.account.id)
             return len(ids)
 
         return self._act("copied", f"to {folder}", work, ids)
@@ -129,7 +129,7 @@ class Verbs(ABC):
         ids = self._chosen()
         if not confirm:
             self._refuse_mass_deletion(ids)
-        return self._act("deleted", "for good", journal.delete, ids)
+        return self._act("deleted", "for good", changes.delete, ids)
 
     def _refuse_mass_deletion(self, ids: Sequence[int]) -> None:
         held: Counter[int] = Counter()
@@ -213,13 +213,13 @@ class Verbs(ABC):
 
         def transaction(tx: Transaction) -> int:
             now = context.clock.now()
-            job = journal.add_job(
+            job = job_rows.add_job(
                 tx, "verb", label, now, bulk=len(chosen) > _BULK, origin=who.origin, cause=who.cause
             )
             count = work(tx, job, chosen)
             if len(chosen) > _BULK:
-                journal.set_job(tx, job, total=count)
-            journal.finish(tx, job, now)
+                job_rows.set_job(tx, job, total=count)
+            job_rows.finish(tx, job, now)
             return job
 
         return jobs.submit(context, label, transaction)
@@ -233,12 +233,12 @@ def _pieces(ids: Sequence[int]) -> Iterator[tuple[Sequence[int], str]]:
 
 
 def _move(tx: Transaction, job: int, ids: Sequence[int], folder: Folder) -> int:
-    foreign = journal.foreign(tx, ids, folder.account.id)
+    foreign = changes.foreign(tx, ids, folder.account.id)
     elsewhere = set(foreign)
-    count = journal.move(tx, job, [message for message in ids if message not in elsewhere], folder.id)
+    count = changes.move(tx, job, [message for message in ids if message not in elsewhere], folder.id)
     if foreign:
-        appended = journal.copy(tx, job, foreign, folder.id, folder.account.id)
-        count += journal.delete(tx, job, foreign, after=appended)
+        appended = changes.copy(tx, job, foreign, folder.id, folder.account.id)
+        count += changes.delete(tx, job, foreign, after=appended)
     return count
 
 

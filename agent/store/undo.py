@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 
 from agent.errors import CommandError
-from agent.store import journal, state, undo_copies
+from agent.store import changes, job_rows, state, undo_copies
 from agent.store.db import Transaction
 
 # Whose jobs `undo()` picks: not those of rules, hooks and the program itself.
@@ -68,19 +68,19 @@ def undo(tx: Transaction, job: int, now: float, *, cause: str = "") -> int:
     if row["bulk"]:
         sql = "UPDATE job SET total = (SELECT count(*) FROM op WHERE job = ?1 AND state = 'pending') WHERE id = ?1"
         tx.execute(sql, (new,))
-    journal.cancelled(tx, row["id"], now)
-    journal.finish(tx, new, now)
+    job_rows.cancelled(tx, row["id"], now)
+    job_rows.finish(tx, new, now)
     return new
 
 
 def _applied(tx: Transaction, job: int) -> sqlite3.Row:
     """Return the job to be undone: of one that was undone and redone, the redo."""
-    row = journal.get_job(tx, job)
+    row = job_rows.get_job(tx, job)
     while row is not None and row["undone"] is not None:
-        undone = journal.get_job(tx, row["undone"])
+        undone = job_rows.get_job(tx, row["undone"])
         if undone is None or undone["undone"] is None:
             raise CommandError(f"{row['label']!r} has been undone already; redo() does it again")
-        row = journal.get_job(tx, undone["undone"])
+        row = job_rows.get_job(tx, undone["undone"])
     if row is None:
         raise CommandError("this job is too old to be undone")
     return row
@@ -93,7 +93,7 @@ def _new_job(tx: Transaction, row: sqlite3.Row, now: float, cause: str) -> int:
         first = before
     label = f"{'redid' if redo else 'undid'}: {first['label']}"
     origin = "redo" if redo else "undo"
-    return journal.add_job(
+    return job_rows.add_job(
         tx, "verb", label, now, bulk=bool(row["bulk"]), origin=origin, cause=cause or row["cause"]
     )
 
@@ -119,7 +119,7 @@ def _cancel_mail(tx: Transaction, row: sqlite3.Row, now: float) -> None:
         what = item["state"] if item else "gone"
         raise CommandError(f"{row['label']!r} cannot be undone: the mail is {what}, not held in the outbox")
     tx.execute("UPDATE outbox SET state = 'cancelled' WHERE id = ?", (item["id"],))
-    journal.set_job(tx, row["id"], state="cancelled", finished=now)
+    job_rows.set_job(tx, row["id"], state="cancelled", finished=now)
 
 
 # -- flags, tags and moves: any number of them at once ---------------------------------------
@@ -172,5 +172,5 @@ def _flags_and_moves(tx: Transaction, job: int, new: int, left: Counter[str]) ->
             f"UPDATE op SET {change} WHERE id IN (SELECT op FROM undoing WHERE was {which} 'pending')", (new,)
         )
     state.refresh(tx, [row[0] for row in tx.execute("SELECT message FROM undoing WHERE was = 'pending'")])
-    journal.show(tx, new)
+    changes.show(tx, new)
     return int(tx.execute("SELECT count(*) FROM undoing").fetchone()[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.core import bodies
 from agent.mail.header import read_header
-from agent.store import folders, journal, ledger, outbox, state
+from agent.store import changes, folders, job_rows, ledger, outbox, state
 from agent.store.contents import Incoming
 from agent.store.db import Store, Transaction
 from agent.store.outbox import Sending
@@ -49,12 +49,12 @@ def _fill(tx: Transaction) -> None:
     for start in range(0, MESSAGES, 50):
         items = [incoming(n, n + 1, whole=n < MESSAGES // 2) for n in range(start, start + 50)]
         state.place(tx, account, inbox, items, NOW, events=n_is_news(start))
-    job = journal.add_job(tx, "verb", "moved 1 message", NOW)
-    journal.move(tx, job, [ids(tx)[subject_of(3)]], archive)
-    job = journal.add_job(tx, "verb", "flagged 1 message", NOW)
-    journal.change_flags(tx, job, [ids(tx)[subject_of(80)]], 2, 0)
-    job = journal.add_job(tx, "verb", "saved a draft", NOW)
-    journal.append(tx, job, account, drafts, incoming("draft", None))
+    job = job_rows.add_job(tx, "verb", "moved 1 message", NOW)
+    changes.move(tx, job, [ids(tx)[subject_of(3)]], archive)
+    job = job_rows.add_job(tx, "verb", "flagged 1 message", NOW)
+    changes.change_flags(tx, job, [ids(tx)[subject_of(80)]], 2, 0)
+    job = job_rows.add_job(tx, "verb", "saved a draft", NOW)
+    changes.append(tx, job, account, drafts, incoming("draft", None))
     for number, what in enumerate(("queued", "data-sent", "sent")):
         mail_ = Sending(
             account, f"out{number}@example.org", "ann@example.org", ("bob@example.com",), what, raw_of(what)

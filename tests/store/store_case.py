@@ -9,9 +9,9 @@ from pathlib import Path
 
 from agent.core.bodies import of_bytes
 from agent.mail.header import read_header
-from agent.store import folders, state
+from agent.store import changes, folders, job_rows, journal, state
 from agent.store.contents import Incoming
-from agent.store.db import Store
+from agent.store.db import Row, Store, Transaction
 
 
 @dataclass
@@ -64,3 +64,42 @@ def listed(uid: int, number: int | str, text: str = "Hello.") -> Incoming:
     """Return the same message as a listing has it."""
     data = raw(number, text)
     return Incoming(uid, 0, "", 1_700_000_000, len(data), read_header(data.partition(b"\r\n\r\n")[0]))
+
+
+# -- verbs and the journal --------------------------------------------------------------------
+
+NOW = 2000.0
+
+
+def do(one: Case, verb: str, *args: object, **more: object) -> int:
+    """Run one verb as its transaction; return the job."""
+
+    def work(tx: Transaction) -> int:
+        job = job_rows.add_job(tx, "verb", verb, NOW)
+        getattr(changes, verb)(tx, job, *args, **more)
+        job_rows.finish(tx, job, NOW)
+        return job
+
+    return one.store.write(work).result()
+
+
+def kinds(one: Case) -> list[str]:
+    """Return the kinds of the operations that can go to the wire."""
+    return [op["kind"] for op in journal.runnable(one.store.reader, one.account)]
+
+
+def take(one: Case) -> list[Row]:
+    ops = journal.runnable(one.store.reader, one.account)
+    taken = one.store.write(lambda tx: journal.take(tx, [op["id"] for op in ops])).result()
+    return [op for op in ops if op["id"] in taken]
+
+
+def job_of(one: Case, job: int) -> tuple[str, str]:
+    row = job_rows.get_job(one.store.reader, job)
+    assert row is not None
+    return row["state"], row["error"]
+
+
+def shown(one: Case, message: int) -> tuple[int | None, int, str]:
+    [row] = one.store.read("SELECT folder, flags, tags FROM message WHERE id = ?", (message,))
+    return tuple(row)

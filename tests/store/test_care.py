@@ -17,7 +17,7 @@ import pytest
 
 from agent.errors import Damaged, StoreError
 from agent.mail import query
-from agent.store import care, journal, messages, reindex, schema, search
+from agent.store import care, changes, job_rows, messages, reindex, schema, search
 from agent.store.db import Store
 from tests.store import damaged
 from tests.store.damaged import NOW, filled, ids, subject_of
@@ -144,8 +144,8 @@ def test_a_full_disk_is_told_changes_nothing_and_is_over_when_there_is_room(stor
     limit(store, 0)
 
     def work(tx: sqlite3.Connection) -> int:
-        job = journal.add_job(tx, "verb", "saved a draft", NOW)
-        return journal.append(tx, job, 1, 2, damaged.incoming("x" * 100_000, None))
+        job = job_rows.add_job(tx, "verb", "saved a draft", NOW)
+        return changes.append(tx, job, 1, 2, damaged.incoming("x" * 100_000, None))
 
     jobs = store.read("SELECT count(*) FROM job")[0][0]
     for durable in (True, False):
@@ -163,7 +163,7 @@ def test_a_limit_of_the_system_is_survived_too(tmp_path: Path) -> None:
         import resource, sys
         from pathlib import Path
         from agent.errors import StoreError
-        from agent.store import care, journal
+        from agent.store import care, changes, job_rows
         from agent.store.db import Store
         from tests.store import damaged
 
@@ -174,8 +174,8 @@ def test_a_limit_of_the_system_is_survived_too(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50_000, resource.RLIM_INFINITY))
 
         def work(tx):
-            job = journal.add_job(tx, "verb", "saved a draft", 1.0)
-            return journal.append(tx, job, 1, 2, damaged.incoming("x" * 1_000_000, None))
+            job = job_rows.add_job(tx, "verb", "saved a draft", 1.0)
+            return changes.append(tx, job, 1, 2, damaged.incoming("x" * 1_000_000, None))
 
         try:
             store.write(work, durable=True).result()
@@ -219,7 +219,7 @@ def test_a_backup_is_a_whole_store_of_its_own(store: Store, tmp_path: Path) -> N
 
 
 def test_a_backup_has_what_is_only_in_the_log_yet(store: Store, tmp_path: Path) -> None:
-    store.write(lambda tx: journal.add_job(tx, "verb", "the last one", NOW)).result()
+    store.write(lambda tx: job_rows.add_job(tx, "verb", "the last one", NOW)).result()
     care.backup(store.path, tmp_path / "copy.db", lambda done, total: None)
     with sqlite3.connect(tmp_path / "copy.db") as db:
         assert db.execute("SELECT label FROM job ORDER BY id DESC").fetchone()[0] == "the last one"

@@ -13,13 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.mail import flags
-from agent.store import contents, folders, journal, outbox, state
+from agent.store import changes, contents, folders, job_rows, journal, state
 from agent.store.contents import Incoming
 from agent.store.db import Row, Transaction
-from agent.store.outbox import Sending
-from tests.store.store_case import Case, case, listed, whole
-
-NOW = 2000.0
+from tests.store.store_case import NOW, Case, case, do, job_of, kinds, listed, shown, take, whole
 
 
 @pytest.fixture
@@ -28,59 +25,7 @@ def one(tmp_path: Path) -> Iterator[Case]:
         yield made
 
 
-def do(one: Case, verb: str, *args: object, **more: object) -> int:
-    """Run one verb as its transaction; return the job."""
-
-    def work(tx: Transaction) -> int:
-        job = journal.add_job(tx, "verb", verb, NOW)
-        getattr(journal, verb)(tx, job, *args, **more)
-        journal.finish(tx, job, NOW)
-        return job
-
-    return one.store.write(work).result()
-
-
-def kinds(one: Case) -> list[str]:
-    """Return the kinds of the operations that can go to the wire."""
-    return [op["kind"] for op in journal.runnable(one.store.reader, one.account)]
-
-
-def take(one: Case) -> list[Row]:
-    ops = journal.runnable(one.store.reader, one.account)
-    taken = one.store.write(lambda tx: journal.take(tx, [op["id"] for op in ops])).result()
-    return [op for op in ops if op["id"] in taken]
-
-
-def job_of(one: Case, job: int) -> tuple[str, str]:
-    row = journal.get_job(one.store.reader, job)
-    assert row is not None
-    return row["state"], row["error"]
-
-
-def shown(one: Case, message: int) -> tuple[int | None, int, str]:
-    [row] = one.store.read("SELECT folder, flags, tags FROM message WHERE id = ?", (message,))
-    return tuple(row)
-
-
 # -- what is shown ---------------------------------------------------------------------------
-
-
-def test_a_verb_is_shown_at_once_and_its_job_is_open(one: Case) -> None:
-    [message] = one.place(listed(1, 1))
-    jobs = [
-        do(one, "change_flags", [message], flags.FLAGGED, 0, " urgent ", ""),
-        do(one, "move", [message], one.archive),
-    ]
-    assert shown(one, message) == (one.archive, flags.FLAGGED, " urgent ")
-    assert [job_of(one, job)[0] for job in jobs] == ["queued", "queued"]
-
-
-def test_a_verb_that_changes_nothing_is_done_at_once(one: Case) -> None:
-    [message] = one.place(listed(1, 1))
-    for verb in ("change_flags", "move"):
-        args = ([message], 0, flags.SEEN) if verb == "change_flags" else ([message], one.inbox)
-        assert job_of(one, do(one, verb, *args)) == ("done", "")
-    assert kinds(one) == []
 
 
 def test_a_refusal_falls_back_to_the_server_and_to_what_else_is_asked(one: Case) -> None:
@@ -169,9 +114,9 @@ def test_the_source_of_a_failed_transfer_stays(one: Case) -> None:
     [message] = one.place(whole(1, 1))
 
     def work(tx: Transaction) -> int:
-        job = journal.add_job(tx, "verb", "moved", NOW)
-        made = journal.copy(tx, job, [message], there, other)
-        journal.delete(tx, job, [message], after=made)
+        job = job_rows.add_job(tx, "verb", "moved", NOW)
+        made = changes.copy(tx, job, [message], there, other)
+        changes.delete(tx, job, [message], after=made)
         return job
 
     job = one.store.write(work).result()
@@ -181,88 +126,6 @@ def test_the_source_of_a_failed_transfer_stays(one: Case) -> None:
     assert job_of(one, job) == ("failed", "no room")
     assert shown(one, message) == (one.inbox, 0, "")
     assert one.store.read("SELECT count(*) FROM message WHERE folder IS NOT NULL")[0][0] == 1
-
-
-# -- cancelling, requests, sending -----------------------------------------------------------
-
-
-def test_only_what_has_not_gone_to_the_wire_is_cancelled(one: Case) -> None:
-    first, second = one.place(listed(1, 1), listed(2, 2))
-    job = do(one, "move", [first, second], one.archive)
-    sent = journal.runnable(one.store.reader, one.account)[0]
-    one.store.write(lambda tx: journal.take(tx, [sent["id"]])).result()
-    one.store.write(lambda tx: journal.cancel(tx, job, NOW)).result()
-    assert (shown(one, first)[0], shown(one, second)[0]) == (one.archive, one.inbox)
-    assert job_of(one, job)[0] == "queued"
-    one.store.write(lambda tx: journal.placed(tx, [sent], {sent["id"]: 9}, NOW)).result()
-    assert job_of(one, job)[0] == "done"
-
-
-def test_what_was_cancelled_is_not_taken_to_the_wire(one: Case) -> None:
-    [message] = one.place(listed(1, 1))
-    job = do(one, "move", [message], one.archive)
-    ops = journal.runnable(one.store.reader, one.account)
-    one.store.write(lambda tx: journal.cancel(tx, job, NOW)).result()
-    assert one.store.write(lambda tx: journal.take(tx, [op["id"] for op in ops])).result() == set()
-    assert shown(one, message)[0] == one.inbox
-
-
-def test_a_request_is_carried_out_once_in_its_turn(one: Case) -> None:
-    def add(kind: str, bulk: bool = False) -> int:
-        return one.store.write(
-            lambda tx: journal.add_job(tx, kind, kind, NOW, account=one.account, bulk=bulk)
-        ).result()
-
-    slow, sync, fetch = add("sync", bulk=True), add("sync"), add("fetch")
-    reader = one.store.reader
-    first = journal.next_request(reader, one.account)
-    assert first is not None
-    assert first["id"] == sync
-    found = journal.next_request(reader, one.account, "fetch")
-    assert found is not None
-    assert found["id"] == fetch
-    assert journal.newest_request(reader, one.account) == fetch
-    assert one.store.write(lambda tx: journal.start(tx, sync)).result()
-    one.store.write(lambda tx: journal.end(tx, sync, "", NOW)).result()
-    one.store.write(lambda tx: journal.cancel(tx, fetch, NOW)).result()
-    assert not one.store.write(lambda tx: journal.start(tx, fetch)).result()
-    one.store.write(lambda tx: journal.fail_requests(tx, one.account, ("sync",), "offline", NOW)).result()
-    assert [job_of(one, job) for job in (sync, fetch, slow)] == [
-        ("done", ""), ("cancelled", ""), ("failed", "offline"),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("at", "left"), [("queued", "cancelled"), ("connecting", "queued"), ("data-sent", "queued")]
-)
-def test_mail_is_cancelled_until_it_is_on_the_wire(one: Case, at: str, left: str) -> None:
-    def work(tx: Transaction) -> int:
-        job = journal.add_job(tx, "send", "sent", NOW)
-        sending = Sending(one.account, "x@y", "a@b", ("c@d",), "s", b"data")
-        outbox.change(tx, outbox.add(tx, sending, job, NOW), state=at)
-        return job
-
-    job = one.store.write(work).result()
-    one.store.write(lambda tx: journal.cancel(tx, job, NOW)).result()
-    assert job_of(one, job)[0] == left
-    [row] = one.store.read("SELECT state FROM outbox")
-    assert row[0] == ("cancelled" if at == "queued" else at)
-
-
-def test_old_jobs_and_messages_long_gone_are_dropped_and_open_ones_stay(one: Case) -> None:
-    first, second = one.place(whole(1, 1), whole(2, 2))
-    done = do(one, "change_flags", [second], flags.SEEN, 0)
-    ops = take(one)
-    one.store.write(lambda tx: journal.done(tx, ops, NOW)).result()
-    waits = do(one, "change_flags", [second], flags.FLAGGED, 0)
-    one.store.write(lambda tx: state.vanish(tx, one.inbox, [1], NOW)).result()
-    month = 31 * 86_400
-    while one.store.write(lambda tx: journal.prune(tx, NOW + month)).result():
-        pass
-    assert journal.get_job(one.store.reader, done) is None
-    assert job_of(one, waits)[0] == "queued"
-    assert [row[0] for row in one.store.read("SELECT id FROM message")] == [second] != [first]
-    assert one.store.read("SELECT count(*) FROM content")[0][0] == 1
 
 
 # -- all of it together ----------------------------------------------------------------------
@@ -320,7 +183,7 @@ class Server:
                 state.set_flags(tx, folder, [(uid, there[uid][1], "") for uid in known if uid in there])
                 state.place(tx, one.account, folder, items, NOW, events=False)
                 state.lose_missing(tx, folder, awaited, NOW)
-                journal.finish_all(tx, NOW)
+                job_rows.finish_all(tx, NOW)
 
             one.store.write(work).result()
 
@@ -409,8 +272,8 @@ def test_whatever_happens_server_and_store_are_equal_in_the_end(steps: list[tupl
             elif kind == "sync":
                 server.sync()
             else:
-                for row in journal.open_jobs(one.store.reader)[-1:]:
-                    one.store.write(lambda tx, row=row: journal.cancel(tx, row["id"], NOW)).result()
+                for row in job_rows.open_jobs(one.store.reader)[-1:]:
+                    one.store.write(lambda tx, row=row: job_rows.cancel(tx, row["id"], NOW)).result()
             check_shown(one)
         server.sync()
         while server.wire("untold"):
@@ -419,7 +282,7 @@ def test_whatever_happens_server_and_store_are_equal_in_the_end(steps: list[tupl
         assert (
             one.store.read("SELECT kind, state FROM op WHERE state IN ('pending', 'sent', 'unmapped')") == []
         )
-        assert journal.open_jobs(one.store.reader) == []
+        assert job_rows.open_jobs(one.store.reader) == []
         sql = (
             "SELECT m.folder, replace(c.subject, 'number ', ''), m.flags, m.s_uid FROM message m"
             " JOIN content c ON c.id = m.content WHERE m.folder IS NOT NULL"

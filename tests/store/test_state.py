@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from agent.mail import flags
-from agent.store import journal, state
+from agent.store import changes, job_rows, journal, state
 from agent.store.contents import Incoming
 from agent.store.db import Transaction
 from tests.store.store_case import Case, case, listed, whole
@@ -108,8 +108,8 @@ def test_what_was_to_turn_up_and_did_not_is_gone(one: Case) -> None:
     stays, lost = one.place(listed(1, 1), listed(2, 2))
 
     def move(tx: Transaction) -> None:
-        job = journal.add_job(tx, "verb", "moved", NOW)
-        journal.move(tx, job, [stays, lost], one.archive)
+        job = job_rows.add_job(tx, "verb", "moved", NOW)
+        changes.move(tx, job, [stays, lost], one.archive)
         ops = journal.runnable(tx, one.account)
         journal.take(tx, [op["id"] for op in ops])
         journal.placed(tx, ops, {}, NOW)
@@ -146,16 +146,16 @@ def test_what_was_to_be_done_to_a_removed_message_is_told_as_failed(one: Case) -
     [message] = one.place(listed(1, 1))
 
     def work(tx: Transaction) -> tuple[int, int]:
-        flag = journal.add_job(tx, "verb", "flagged", NOW)
-        journal.change_flags(tx, flag, [message], flags.FLAGGED, 0)
-        delete = journal.add_job(tx, "verb", "deleted", NOW)
-        journal.delete(tx, delete, [message])
+        flag = job_rows.add_job(tx, "verb", "flagged", NOW)
+        changes.change_flags(tx, flag, [message], flags.FLAGGED, 0)
+        delete = job_rows.add_job(tx, "verb", "deleted", NOW)
+        changes.delete(tx, delete, [message])
         return flag, delete
 
     jobs = one.store.write(work).result()
     vanish(one, 1)
-    one.store.write(lambda tx: journal.finish_all(tx, NOW)).result()
-    rows = [journal.get_job(one.store.reader, job) for job in jobs]
+    one.store.write(lambda tx: job_rows.finish_all(tx, NOW)).result()
+    rows = [job_rows.get_job(one.store.reader, job) for job in jobs]
     assert [row["state"] for row in rows if row] == ["failed", "done"]
     assert rows[0] is not None
     assert rows[0]["error"] == "the message was removed on the server"
@@ -165,8 +165,8 @@ def test_a_move_of_ours_on_its_way_is_no_removal(one: Case) -> None:
     [message] = one.place(listed(1, 1))
 
     def move(tx: Transaction) -> None:
-        job = journal.add_job(tx, "verb", "moved", NOW)
-        journal.move(tx, job, [message], one.archive)
+        job = job_rows.add_job(tx, "verb", "moved", NOW)
+        changes.move(tx, job, [message], one.archive)
         journal.take(tx, [op["id"] for op in journal.runnable(tx, one.account)])
 
     one.store.write(move).result()
@@ -194,8 +194,8 @@ def test_only_what_was_never_here_is_news_and_once(one: Case) -> None:
 
 def test_what_we_appended_ourselves_is_no_news(one: Case) -> None:
     def append(tx: Transaction) -> int:
-        job = journal.add_job(tx, "verb", "saved", NOW)
-        message = journal.append(tx, job, one.account, one.archive, whole(None, 1))
+        job = job_rows.add_job(tx, "verb", "saved", NOW)
+        message = changes.append(tx, job, one.account, one.archive, whole(None, 1))
         journal.take(tx, [op["id"] for op in journal.runnable(tx, one.account)])
         return message
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.errors import CommandError
 from agent.mail import flags
-from agent.store import contents, folders, journal, outbox, undo
+from agent.store import changes, contents, folders, job_rows, journal, outbox, undo
 from agent.store.db import Row, Transaction
 from agent.store.outbox import Sending
 from tests.store.store_case import Case, case, listed, whole
@@ -28,35 +28,35 @@ class Desk(Case):
 
     def do(self, label: str, work: Callable[[Transaction, int], object], *, origin: str = "user") -> int:
         def transaction(tx: Transaction) -> int:
-            job = journal.add_job(tx, "verb", label, NOW, origin=origin)
+            job = job_rows.add_job(tx, "verb", label, NOW, origin=origin)
             work(tx, job)
-            journal.finish(tx, job, NOW)
+            job_rows.finish(tx, job, NOW)
             return job
 
         return self.store.write(transaction).result()
 
     def flag(self, *ids: int, add: int = 0, remove: int = 0, tags: str = "", untag: str = "") -> int:
         return self.do(
-            "flagged", lambda tx, job: journal.change_flags(tx, job, ids, add, remove, tags, untag)
+            "flagged", lambda tx, job: changes.change_flags(tx, job, ids, add, remove, tags, untag)
         )
 
     def move(self, *ids: int, to: int) -> int:
-        return self.do("moved", lambda tx, job: journal.move(tx, job, ids, to))
+        return self.do("moved", lambda tx, job: changes.move(tx, job, ids, to))
 
     def copy(self, *ids: int, to: int) -> int:
-        return self.do("copied", lambda tx, job: journal.copy(tx, job, ids, to, self.account_of(to)))
+        return self.do("copied", lambda tx, job: changes.copy(tx, job, ids, to, self.account_of(to)))
 
     def transfer(self, *ids: int, to: int) -> int:
         """Move to a folder of another account."""
 
         def work(tx: Transaction, job: int) -> None:
-            made = journal.copy(tx, job, ids, to, self.account_of(to))
-            journal.delete(tx, job, ids, after=made)
+            made = changes.copy(tx, job, ids, to, self.account_of(to))
+            changes.delete(tx, job, ids, after=made)
 
         return self.do("moved", work)
 
     def delete(self, *ids: int) -> int:
-        return self.do("deleted", lambda tx, job: journal.delete(tx, job, ids))
+        return self.do("deleted", lambda tx, job: changes.delete(tx, job, ids))
 
     def undo(self, job: int) -> int:
         return self.store.write(lambda tx: undo.undo(tx, job, NOW)).result()
@@ -75,7 +75,7 @@ class Desk(Case):
         return row.account
 
     def job(self, job: int) -> Row:
-        row = journal.get_job(self.store.reader, job)
+        row = job_rows.get_job(self.store.reader, job)
         assert row is not None
         return row
 
@@ -293,14 +293,14 @@ def test_removal_for_good_cannot_be_undone(desk: Desk) -> None:
 
 
 def test_a_request_cannot_be_undone(desk: Desk) -> None:
-    job = desk.store.write(lambda tx: journal.add_job(tx, "sync", "synced work", NOW)).result()
+    job = desk.store.write(lambda tx: job_rows.add_job(tx, "sync", "synced work", NOW)).result()
     with pytest.raises(CommandError, match="cannot be undone"):
         desk.undo(job)
 
 
 def send(desk: Desk) -> int:
     def work(tx: Transaction) -> int:
-        job = journal.add_job(tx, "send", "sent 'Hi'", NOW)
+        job = job_rows.add_job(tx, "send", "sent 'Hi'", NOW)
         outbox.add(tx, Sending(desk.account, "<1@x>", "a@x", ("b@x",), "Hi", b"bytes"), job, NOW)
         return job
 
@@ -327,9 +327,9 @@ def test_mail_on_the_wire_cannot_be_taken_back(desk: Desk) -> None:
 def test_undo_picks_the_last_change_of_the_user(desk: Desk) -> None:
     (one,) = some(desk)
     mine = desk.flag(one, add=flags.FLAGGED)
-    desk.do("by a rule", lambda tx, job: journal.change_flags(tx, job, [one], flags.SEEN, 0), origin="rule")
+    desk.do("by a rule", lambda tx, job: changes.change_flags(tx, job, [one], flags.SEEN, 0), origin="rule")
     desk.do(
-        "saved draft", lambda tx, job: journal.append(tx, job, desk.account, desk.archive, whole(None, 9))
+        "saved draft", lambda tx, job: changes.append(tx, job, desk.account, desk.archive, whole(None, 9))
     )
     desk.flag(one, add=flags.FLAGGED)  # changes nothing
     assert undo.last(desk.store.reader) == mine

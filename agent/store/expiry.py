@@ -1,0 +1,33 @@
+"""What is kept for a while and then dropped: finished jobs, messages that are gone, bytes of sent mail."""
+
+from __future__ import annotations
+
+from agent.store.db import Transaction
+
+_PRUNED = 300  # rows one step of pruning drops
+
+
+def prune(tx: Transaction, now: float, keep_s: float = 30 * 86_400) -> bool:
+    """Drop some of what is too old: finished jobs, messages gone, bytes of sent mail.
+
+    A step of some milliseconds; returns whether there may be more to drop.
+    """
+    before = tx.total_changes
+    since = now - keep_s
+    old = "SELECT id FROM job WHERE state NOT IN ('queued', 'running') AND finished < ? LIMIT ?"
+    jobs = [row[0] for row in tx.execute(old, (since, _PRUNED))]
+    for job in jobs:
+        tx.execute("DELETE FROM op WHERE job = ?", (job,))
+        tx.execute("DELETE FROM job WHERE id = ?", (job,))
+    gone = "SELECT id, content FROM message m WHERE gone < ? AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = m.id)"
+    for row in tx.execute(f"{gone} LIMIT ?", (since, _PRUNED)).fetchall():
+        tx.execute("DELETE FROM message WHERE id = ?", (row["id"],))
+        if not tx.execute("SELECT 1 FROM message WHERE content = ?", (row["content"],)).fetchone():
+            tx.execute("DELETE FROM raw WHERE content = ?", (row["content"],))
+            tx.execute("DELETE FROM content WHERE id = ?", (row["content"],))
+    tx.execute(
+        "UPDATE outbox SET data = x'', copy = NULL WHERE id IN"
+        " (SELECT id FROM outbox WHERE state = 'sent' AND sent < ? AND data <> x'' LIMIT ?)",
+        (since, _PRUNED),
+    )
+    return tx.total_changes != before
