@@ -140,8 +140,15 @@ class Replay:
             for folder, uid in self._store.read(sql, (op["original"],)):
                 by_folder.setdefault(folder, []).append(op)
                 uids[op["id"]] = uid
+        self._lost(op for op in ops if op["id"] not in uids)
         for folder, some in by_folder.items():
             self._transfer(some, folder, lambda op: uids[op["id"]], self._backend.copy)
+
+    def _lost(self, ops: Iterable[Op]) -> None:
+        """Give up copies of what somebody removed meanwhile."""
+        sql = "SELECT 1 FROM message WHERE id = ? AND gone IS NOT NULL"
+        if lost := [op for op in ops if self._store.read(sql, (op["original"],))]:
+            self._failed(lost, Refused("the message was removed on the server"))
 
     def _transfer(
         self, ops: list[Op], source: int, uid_of: Callable[[Op], int], send: Callable[[str, str], Moved]

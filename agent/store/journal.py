@@ -36,7 +36,7 @@ def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.R
     An operation on a message waits while an older one on it is open. A copy is of its moment: it waits
     also for what was asked of its original before, and what was asked of that after waits for the copy.
     One whose message has no UID yet waits until it has one; an append waits for the bytes. What is part
-    of a bulk job waits for all that is not.
+    of a bulk job waits for all that is not. A copy of what is gone can go: to be told.
     """
     small = "op.job IN (SELECT id FROM job WHERE state IN ('queued', 'running') AND NOT bulk)"
     # Written so that an index of the open ones serves: what is done stays for a month.
@@ -53,7 +53,7 @@ WHERE op.account = ?1 AND op.state = 'pending' AND {{which}}
   AND (op.after IS NULL OR (SELECT a.state FROM op a WHERE a.id = op.after) IN ('done', 'unmapped'))
   AND CASE op.kind WHEN 'append' THEN EXISTS (SELECT 1 FROM raw JOIN content c ON c.id = raw.content
         WHERE raw.content = m.content AND c.state = 2)
-      WHEN 'copy' THEN o.s_uid IS NOT NULL ELSE m.s_uid IS NOT NULL END
+      WHEN 'copy' THEN o.s_uid IS NOT NULL OR o.gone IS NOT NULL ELSE m.s_uid IS NOT NULL END
   AND NOT EXISTS (SELECT 1 FROM op e WHERE e.message = op.message AND e.state IN {state.OPEN} AND e.id < op.id)
   AND (op.kind <> 'copy' OR NOT EXISTS
     (SELECT 1 FROM op e WHERE e.message = op.original AND e.state IN {state.OPEN} AND e.id < op.id))

@@ -387,6 +387,23 @@ def test_what_another_client_removed_meanwhile_is_told(
     assert places(work) == {}
 
 
+def test_a_copy_of_what_another_client_removed_is_told(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
+) -> None:
+    dovecot.save(user, mail(1))
+    work = synced(make_agent(user, imap=through(proxy), fetch=QUIET))
+    proxy.refuse()
+    proxy.cut_all()
+    eventually(lambda: work.status.startswith("offline:"))
+    job = work.inbox[0].copy("Archive")
+    dovecot.doveadm("expunge", "-u", user, "mailbox", "INBOX", "all")
+    proxy.refuse(False)
+    work.sync().wait(20)
+    eventually(lambda: job.done)
+    assert job.error == "the message was removed on the server"
+    assert places(work) == {}
+
+
 def test_operations_of_before_a_new_uidvalidity_hit_the_right_messages(
     make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
 ) -> None:

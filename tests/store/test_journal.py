@@ -128,6 +128,17 @@ def test_the_source_of_a_failed_transfer_stays(one: Case) -> None:
     assert one.store.read("SELECT count(*) FROM message WHERE folder IS NOT NULL")[0][0] == 1
 
 
+def test_a_copy_of_what_was_removed_on_the_server_comes_to_an_end(one: Case) -> None:
+    [message] = one.place(listed(1, 1))
+    job = do(one, "copy", [message], one.archive, one.account)
+    one.store.write(lambda tx: state.vanish(tx, one.inbox, [1], NOW)).result()
+    ops = take(one)
+    assert [op["kind"] for op in ops] == ["copy"]
+    one.store.write(lambda tx: journal.failed(tx, ops, "removed", NOW)).result()
+    assert job_of(one, job) == ("failed", "removed")
+    assert one.store.read("SELECT id FROM message WHERE folder IS NOT NULL") == []
+
+
 # -- all of it together ----------------------------------------------------------------------
 
 
@@ -195,7 +206,8 @@ class Server:
         """Let the wire carry out what can go; return whether there was anything."""
         one, ops = self.one, take(self.one)
         for op in ops:
-            if outcome == "refused":
+            gone = "SELECT 1 FROM message WHERE id = ? AND gone IS NOT NULL"
+            if outcome == "refused" or (op["kind"] == "copy" and one.store.read(gone, (op["original"],))):
                 one.store.write(lambda tx, op=op: journal.failed(tx, [op], "no", NOW)).result()
                 continue
             uids = self.carry_out(op, outcome == "told")
