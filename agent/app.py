@@ -63,6 +63,7 @@ class Agent:
         self._may_own = may_own
         self._automation = automation
         self._beginning = threading.Lock()  # never released: wires are started once
+        self._shared = connect.Shared()
         self._inbound: dict[int, Inbound] = {}
         self._outbound: dict[int, Outbound] = {}
         self._serving = self._lazy = self._fill = self._started = False
@@ -168,7 +169,7 @@ class Agent:
 
     def _start_account(self, account: Account) -> None:
         context = self.context
-        backend = connect.backend(account.config, account.name, self.ask)
+        backend = connect.backend(account.config, account.name, self.ask, self._shared)
         if backend is not None:
             inbound = Inbound(
                 context.store,
@@ -181,7 +182,7 @@ class Agent:
             )
             self._inbound[account.id] = inbound
             inbound.start()
-        transport = connect.transport(account.config, account.name, self.ask)
+        transport = connect.transport(account.config, account.name, self.ask, self._shared)
         if transport is not None:
             outbound = Outbound(context.store, self.clock, account, transport)
             self._outbound[account.id] = outbound

@@ -6,7 +6,9 @@ in half the time without them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from agent.config.schema import AccountConfig, ServerConfig
 from agent.errors import ConfigError
@@ -14,10 +16,32 @@ from agent.mail.header import LISTING_FIELDS
 from agent.net.base import Backend, Server, Transport
 from agent.net.secrets import Secret
 
+if TYPE_CHECKING:
+    from agent.net.tls import Handshakes
+
 Ask = Callable[[str], str | None]
 
 
-def backend(account: AccountConfig, name: str, ask: Ask | None) -> Callable[[], Backend] | None:
+class Shared:
+    """What all connections of a program have in common, made with the first of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handshakes: Handshakes | None = None
+
+    @property
+    def handshakes(self) -> Handshakes:
+        """The contexts, and the turns at the handshake."""
+        from agent.net.tls import Handshakes
+
+        with self._lock:
+            self._handshakes = self._handshakes or Handshakes()
+            return self._handshakes
+
+
+def backend(
+    account: AccountConfig, name: str, ask: Ask | None, shared: Shared | None = None
+) -> Callable[[], Backend] | None:
     """Return a function that makes the backend of an account; None when its mail is not on a server.
 
     Raises ConfigError for a kind of account that cannot be served yet.
@@ -28,16 +52,19 @@ def backend(account: AccountConfig, name: str, ask: Ask | None) -> Callable[[], 
     if account.imap is None:
         return None
     server, secret = _server(account.imap, name), _secret(account.imap, name, ask)
+    shared = shared or Shared()
 
     def make() -> Backend:
         from agent.net.imap import ImapBackend
 
-        return ImapBackend(server, secret, listing_fields=LISTING_FIELDS)
+        return ImapBackend(server, secret, listing_fields=LISTING_FIELDS, handshakes=shared.handshakes)
 
     return make
 
 
-def transport(account: AccountConfig, name: str, ask: Ask | None) -> Callable[[], Transport] | None:
+def transport(
+    account: AccountConfig, name: str, ask: Ask | None, shared: Shared | None = None
+) -> Callable[[], Transport] | None:
     """Return a function that makes the transport of an account; None when it cannot send."""
     if account.sendmail is not None:
         command = account.sendmail
@@ -45,11 +72,12 @@ def transport(account: AccountConfig, name: str, ask: Ask | None) -> Callable[[]
     if account.smtp is None:
         return None
     server, secret = _server(account.smtp, name), _secret(account.smtp, name, ask)
+    shared = shared or Shared()
 
     def make() -> Transport:
         from agent.net.smtp import SmtpTransport
 
-        return SmtpTransport(server, secret)
+        return SmtpTransport(server, secret, handshakes=shared.handshakes)
 
     return make
 

@@ -21,6 +21,7 @@ from agent.net.imap_syntax import split_set, uid_list, uid_set, wire_date
 from agent.net.imap_watch import Watch, idle
 from agent.net.said import refusal
 from agent.net.secrets import Forgetting
+from agent.net.tls import Handshakes
 from agent.net.wire import Answer, Client, Wire, guard, quote
 
 _COPYUID = re.compile(rb"\[COPYUID (\d+) ([\d:,]+) ([\d:,]+)\]", re.IGNORECASE)
@@ -41,6 +42,7 @@ class ImapBackend:
         *,
         listing_fields: Sequence[str] = (),
         compress: bool | None = None,
+        handshakes: Handshakes | None = None,
         connect_s: float = 15.0,
         read_s: float = 60.0,
     ) -> None:
@@ -49,6 +51,7 @@ class ImapBackend:
         self._secret = secret
         self._fields = " ".join(listing_fields or LISTING_FIELDS).upper()
         self._compress = compress
+        self._handshakes = handshakes or Handshakes()
         self._limits = {"connect_s": connect_s, "read_s": read_s}
         self._client: Client | None = None
         self._selected: str | None = None
@@ -96,7 +99,7 @@ class ImapBackend:
     def connect(self) -> None:
         """Connect, secure and log in."""
         self.close()
-        client = Client(self.server, **self._limits)
+        client = Client(self.server, self._handshakes, **self._limits)
         self._client = client
         try:
             if self.server.security == "starttls":

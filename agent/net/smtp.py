@@ -34,8 +34,9 @@ Reply = tuple[int, bytes]
 class _Smtp(smtplib.SMTP):
     """smtplib's client on a verified socket; hooks: `_get_socket`, `getreply`, `file`."""
 
-    def __init__(self, server: Server, connect_s: float, read_s: float) -> None:
+    def __init__(self, server: Server, handshakes: tls.Handshakes, connect_s: float, read_s: float) -> None:
         self._server, self._connect_s, self._read_s = server, connect_s, read_s
+        self._handshakes = handshakes
         self._lines = 0
         super().__init__(local_hostname="localhost", timeout=connect_s)
 
@@ -44,7 +45,7 @@ class _Smtp(smtplib.SMTP):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._server.security == "tls":
-            sock = tls.secure(sock, tls.client_context(self._server), self._server)
+            sock = self._handshakes.secure(sock, self._server)
         elif self._server.security == "none":
             tls.ensure_may_be_plain(self._server, sock)
         sock.settimeout(self._read_s)
@@ -86,7 +87,7 @@ class _Smtp(smtplib.SMTP):
         if self._slipped_in():
             raise self._insecure("text was slipped in after the answer to STARTTLS")
         assert self.sock is not None
-        self.sock = tls.secure(self.sock, tls.client_context(self._server), self._server)
+        self.sock = self._handshakes.secure(self.sock, self._server)
         self.file = None
         self.esmtp_features = {}
         self.ehlo_resp = self.helo_resp = None
@@ -108,10 +109,17 @@ class SmtpTransport:
     """A submission server. `secret` is called for the password or token when a login is due."""
 
     def __init__(
-        self, server: Server, secret: Callable[[], str], *, connect_s: float = 15.0, read_s: float = 120.0
+        self,
+        server: Server,
+        secret: Callable[[], str],
+        *,
+        handshakes: tls.Handshakes | None = None,
+        connect_s: float = 15.0,
+        read_s: float = 120.0,
     ) -> None:
         self.server = server
         self._secret = secret
+        self._handshakes = handshakes or tls.Handshakes()
         self._limits = connect_s, read_s
         self._smtp: _Smtp | None = None
 
@@ -123,7 +131,7 @@ class SmtpTransport:
         if self._smtp is not None and self._answers():
             return
         self.close()
-        self._smtp = smtp = _Smtp(self.server, *self._limits)
+        self._smtp = smtp = _Smtp(self.server, self._handshakes, *self._limits)
         try:
             self._greet(smtp)
             if self.server.security == "starttls":

@@ -61,12 +61,12 @@ class Stream:
         """Whether TLS is on."""
         return isinstance(self.sock, ssl.SSLSocket)
 
-    def secure(self, context: ssl.SSLContext) -> None:
+    def secure(self, handshakes: tls.Handshakes) -> None:
         """Turn TLS on; raises TLSError, and NetworkError when bytes from before are still unread."""
         if self.position < len(self.buffer):
             self.close()
             raise NetworkError(f"{self.server}: the server sent more before TLS began")
-        self.sock = tls.secure(self.sock, context, self.server)
+        self.sock = handshakes.secure(self.sock, self.server)
 
     def compress(self) -> None:
         """Compress from the next octet on, both ways (RFC 4978)."""

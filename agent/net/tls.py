@@ -1,10 +1,16 @@
-"""Encryption: verified always, mandatory when configured, absent only where nobody can listen."""
+"""Encryption: verified always, mandatory when configured, absent only where nobody can listen.
+
+Accounts share their contexts, since reading the trust store takes 20 ms and a megabyte, and take
+turns at the handshake: a start with a hundred accounts is no attack on anybody.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import ssl
+import threading
 
 from agent.errors import NetworkError, TLSError
 from agent.net.base import Server
@@ -24,23 +30,84 @@ def client_context(server: Server) -> ssl.SSLContext:
     return context
 
 
-def secure(sock: socket.socket, context: ssl.SSLContext, server: Server) -> ssl.SSLSocket:
-    """Do the handshake on a connected socket; raises TLSError and closes the socket on doubt."""
+class Handshakes:
+    """The contexts of a program, and the turns of its threads at the handshake."""
+
+    def __init__(self, at_once: int = 5, turn_s: float = 2.0) -> None:
+        """Let so many shake hands at a time; who takes longer than a turn goes on beside the others."""
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._turn_s = turn_s
+        self._lock = threading.Lock()
+        self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
+
+    def context(self, server: Server) -> ssl.SSLContext:
+        """Return the context for a server; a new one when the certificates to trust have changed."""
+        trusted = (server.ca, *map(_stamp, (server.ca, *_system_files())))
+        with self._lock:
+            if trusted not in self._contexts:
+                stale = [known for known in self._contexts if known[0] == server.ca]
+                self._contexts[trusted] = client_context(server)
+                for known in stale:
+                    del self._contexts[known]
+            return self._contexts[trusted]
+
+    def secure(self, sock: socket.socket, server: Server) -> ssl.SSLSocket:
+        """Do the handshake on a connected socket, within its timeout.
+
+        Raises TLSError, or NetworkError for a line that broke, and closes the socket.
+        """
+        try:
+            secured = self.context(server).wrap_socket(
+                sock, server_hostname=server.host, do_handshake_on_connect=False
+            )
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            self._shake(secured)
+        except ssl.SSLCertVerificationError as error:
+            secured.close()
+            raise TLSError(
+                f"{server}: the certificate is not trusted: {error.verify_message}; nothing was sent. "
+                "Check the host name, or name the issuer's file as `ca`"
+            ) from error
+        except ssl.SSLError as error:
+            secured.close()
+            reason = error.reason or error
+            raise TLSError(f"{server}: no TLS here ({reason}); check port and security") from error
+        except OSError as error:
+            secured.close()
+            raise NetworkError(
+                f"{server}: the connection failed during the TLS handshake: {error}"
+            ) from error
+        return secured
+
+    def _shake(self, sock: ssl.SSLSocket) -> None:
+        timeout = sock.gettimeout()
+        with self._turns:
+            sock.settimeout(self._turn_s if timeout is None else min(timeout, self._turn_s))
+            try:
+                sock.do_handshake()
+                return
+            except TimeoutError:
+                if timeout is not None and timeout <= self._turn_s:
+                    raise
+            finally:
+                sock.settimeout(timeout)
+        # A server that says nothing must not keep the others waiting.
+        sock.do_handshake()
+
+
+def _system_files() -> tuple[str, str]:
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or "", paths.capath or ""
+
+
+def _stamp(path: str) -> int | None:
     try:
-        return context.wrap_socket(sock, server_hostname=server.host)
-    except ssl.SSLCertVerificationError as error:
-        sock.close()
-        raise TLSError(
-            f"{server}: the certificate is not trusted: {error.verify_message}; nothing was sent. "
-            "Check the host name, or name the issuer's file as `ca`"
-        ) from error
-    except ssl.SSLError as error:
-        sock.close()
-        reason = error.reason or error
-        raise TLSError(f"{server}: no TLS here ({reason}); check port and security") from error
-    except OSError as error:
-        sock.close()
-        raise NetworkError(f"{server}: the connection failed during the TLS handshake: {error}") from error
+        return os.stat(path).st_mtime_ns if path else None
+    except OSError:
+        return None
 
 
 def ensure_may_be_plain(server: Server, sock: socket.socket) -> None:

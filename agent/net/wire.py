@@ -11,7 +11,6 @@ import contextlib
 import imaplib
 import re
 import socket
-import ssl
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,8 +75,11 @@ def quote(text: str) -> str | bytes:
 class Wire(imaplib.IMAP4):
     """imaplib on our Stream. Use `run`, or `submit` and `responses` to read while it arrives."""
 
-    def __init__(self, server: Server, *, connect_s: float, read_s: float) -> None:
+    def __init__(
+        self, server: Server, handshakes: tls.Handshakes, *, connect_s: float, read_s: float
+    ) -> None:
         self.server = server
+        self._handshakes = handshakes
         self._limits = {"connect_s": connect_s, "read_s": read_s}
         self._early: list[Response] = []
         self._ended: dict[bytes, Answer] = {}
@@ -88,11 +90,12 @@ class Wire(imaplib.IMAP4):
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
         """Connect, with TLS from the first octet unless the configuration says otherwise."""
-        context = None if self.server.security == "none" else tls.client_context(self.server)
+        if self.server.security != "none":
+            self._handshakes.context(self.server)  # a ca file that is none is told before we connect
         self.host, self.port = self.server.host, self.server.port
         self.stream = Stream(self.server, **self._limits)
-        if self.server.security == "tls" and context:
-            self.stream.secure(context)
+        if self.server.security == "tls":
+            self.stream.secure(self._handshakes)
         elif self.server.security == "none":
             try:
                 tls.ensure_may_be_plain(self.server, self.stream.sock)
@@ -109,7 +112,7 @@ class Wire(imaplib.IMAP4):
         """Close the socket."""
         self.stream.close()
 
-    def starttls(self, ssl_context: ssl.SSLContext | None = None) -> Any:
+    def starttls(self, ssl_context: object = None) -> Any:
         """Turn TLS on; whatever the server said before is forgotten (RFC 9051 section 6.2.1)."""
         if "STARTTLS" not in self.capabilities:
             raise self.abandoned("the server does not offer STARTTLS, which is configured")
@@ -118,7 +121,7 @@ class Wire(imaplib.IMAP4):
             raise self.abandoned(f"the server refuses STARTTLS ({quoted(answer.text)})")
         if self.stream.position < len(self.stream.buffer):
             raise self.abandoned("text was slipped in after the answer to STARTTLS")
-        self.stream.secure(ssl_context or tls.client_context(self.server))
+        self.stream.secure(self._handshakes)
         self.sock = self.stream.sock
         self._tls_established = True
         self.untagged_responses: dict[str, list[Any]] = {}
@@ -301,8 +304,16 @@ def _code(text: bytes) -> tuple[str, bytes] | None:
 class Client(IMAPClient):  # type: ignore[misc]  # imapclient has no types
     """IMAPClient on a Wire: its SASL, its folder names, and its own calls guarded like ours."""
 
-    def __init__(self, server: Server, *, connect_s: float = 15.0, read_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        server: Server,
+        handshakes: tls.Handshakes | None = None,
+        *,
+        connect_s: float = 15.0,
+        read_s: float = 60.0,
+    ) -> None:
         self._server, self._limits = server, {"connect_s": connect_s, "read_s": read_s}
+        self._handshakes = handshakes or tls.Handshakes()
         try:
             super().__init__(server.host, server.port, ssl=False, timeout=read_s)
         except imaplib.IMAP4.error as error:
@@ -312,7 +323,7 @@ class Client(IMAPClient):  # type: ignore[misc]  # imapclient has no types
             del self._imap._mesg  # imapclient would have every line written to a logger
 
     def _create_IMAP4(self) -> Wire:
-        return Wire(self._server, **self._limits)
+        return Wire(self._server, self._handshakes, **self._limits)
 
     def _raw_command(self, command: bytes, args: Any, uid: bool = True) -> Any:
         for argument in args if isinstance(args, (list, tuple)) else [args]:
@@ -328,10 +339,10 @@ class Client(IMAPClient):  # type: ignore[misc]  # imapclient has no types
         wire: Wire = self._imap
         return wire
 
-    def starttls(self, ssl_context: ssl.SSLContext | None = None) -> None:
+    def starttls(self, ssl_context: object = None) -> None:
         """Turn TLS on; forgets the capabilities told in the clear."""
         self._cached_capabilities = None
-        self.wire.starttls(ssl_context)
+        self.wire.starttls()
         self._starttls_done = True
 
     def normalised_capabilities(self) -> frozenset[str]:

@@ -73,6 +73,7 @@ class Options:
     mail_location: str = "maildir:~/Maildir"
     quota: str = "200M"
     folder: Path | None = None  # kept after stop when given
+    more: str = ""  # settings that stand last and so hold
 
 
 class Dovecot:
@@ -190,7 +191,7 @@ class Dovecot:
         for folder in ("home", "run", "state", "oauth-keys/default/HS256"):
             (self.dir / folder).mkdir(parents=True, exist_ok=True)
         (self.dir / "users").touch()
-        (self.dir / "dovecot.conf").write_text(_fill(TEMPLATE.read_text(), values))
+        (self.dir / "dovecot.conf").write_text(_fill(TEMPLATE.read_text(), values) + self._options.more)
         (self.dir / "oauth2.conf.ext").write_text(_fill(OAUTH_CONF, values))
         (self.dir / "oauth-keys/default/HS256/test").write_bytes(base64.b64encode(OAUTH_KEY))
         authority = trustme.CA()
