@@ -19,9 +19,12 @@ def sent_folder(db: Transaction, account: Account) -> int | None:
     return next(found, None)
 
 
-def copy_of(item: Row, now: float) -> Incoming:
-    """Return the copy of an outbox item as the store takes it; parses it."""
-    raw = bytes(item["copy"])
+def copy_of(db: Transaction, item: Row, now: float) -> Incoming | None:
+    """Return the copy of an outbox item as the store takes it, when one is to be kept; parses it."""
+    found = outbox.bytes_of(db, item["id"])
+    raw = found[1] if found is not None else None
+    if raw is None:
+        return None
     return bodies.of_bytes(raw, uid=None, flags=flags.SEEN, tags="", received=int(now), size=len(raw))
 
 
@@ -40,5 +43,7 @@ def file_waiting(store: Store, account: Account, now: float) -> None:
     if folder is None:
         return
     for item in waiting:
-        copy = copy_of(item, now)
+        copy = copy_of(store.reader, item, now)
+        if copy is None:
+            continue
         store.write(lambda tx, item=item, copy=copy: file(tx, account, folder, item, copy, now)).result()  # type: ignore[misc]

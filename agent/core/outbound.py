@@ -118,6 +118,10 @@ class Outbound:
     # -- one message -------------------------------------------------------------------------
 
     def _send(self, item: Row) -> None:
+        found = outbox.bytes_of(self._store.reader, item["id"])
+        if found is None:
+            self._fail(item, "its bytes were lost when the store was damaged")
+            return
         if not self._store.write(lambda tx: outbox.begin(tx, item["id"]), durable=True).result():
             return  # cancelled just now
         ended = False
@@ -130,7 +134,7 @@ class Outbound:
         try:
             transport = self._connected()
             envelope = Envelope(item["sender"], tuple(json.loads(item["recipients"])))
-            receipt = transport.send(envelope, bytes(item["data"]), before_end)
+            receipt = transport.send(envelope, found[0], before_end)
         except Refused as refused:
             self._refused(item, refused)
         except AuthError as error:
@@ -225,7 +229,7 @@ class Outbound:
         now = self._clock.now()
         later = [who for who, why in refused.items() if why.startswith("4")]
         told = "; ".join(f"not delivered to {who}: {why}" for who, why in refused.items())
-        copy = None if item["copy"] is None else filing.copy_of(item, now)
+        copy = filing.copy_of(self._store.reader, item, now)
         sent = filing.sent_folder(self._store.reader, self._account)
 
         def work(tx: Transaction) -> None:

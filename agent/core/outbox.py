@@ -66,7 +66,8 @@ class OutboxItem:
     @property
     def data(self) -> bytes:
         """The bytes for the wire."""
-        return bytes(self._row()["data"])
+        found = self._context.read(outbox.bytes_of, self._id)
+        return found[0] if found is not None else b""
 
     def retry(self) -> None:
         """Send it again, also one that may have arrived; raises CommandError when it is on the wire or sent."""
@@ -94,16 +95,18 @@ class OutboxItem:
 
     def edit(self) -> Draft:
         """Take it back and go on writing; raises CommandError when it is on the wire or sent."""
-        row = self._row()
+        row, found = self._row(), self._context.read(outbox.bytes_of, self._id)
+        if found is None:
+            raise CommandError(f"outbox item {self._id}: its text is not kept any more")
         if row["state"] != "cancelled":
             self.cancel()
-        draft = self._draft(row)
+        draft = self._draft(row, *found)
         self._context.commit(lambda tx: outbox.change(tx, self._id, state="edited"), durable=True)
         return draft
 
-    def _draft(self, row: Row) -> Draft:
+    def _draft(self, row: Row, data: bytes, copy: bytes | None) -> Draft:
         account = self._context.accounts.by_id(row["account"])
-        raw = bytes(row["copy"] if row["copy"] is not None else row["data"])
+        raw = data if copy is None else copy
         content = edit_as_new(raw, own=account.identities, draft=True)
         answers = Message(self._context, row["answers"]) if row["answers"] is not None else None
         return Draft(self._context, account, content, answers=answers, forwards=bool(row["forwards"]))

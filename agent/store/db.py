@@ -28,8 +28,8 @@ _log = logging.getLogger("agent.store")
 Transaction = sqlite3.Connection
 Row = sqlite3.Row
 # Without these nothing can be done; they are looked for when the file is opened.
-_NEEDED = ("account", "folder", "party", "content", "raw", "message", "job", "op", "outbox", "claim", "reply",
-           "arrived", "setting")  # fmt: skip
+_NEEDED = ("account", "folder", "party", "content", "raw", "message", "job", "op", "outbox", "outgoing", "claim",
+           "reply", "arrived", "setting")  # fmt: skip
 _BUSY_S = 30.0
 _STOP = 9  # sorts behind all work, so that what was asked for is still written
 

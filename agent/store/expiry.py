@@ -26,8 +26,8 @@ def prune(tx: Transaction, now: float, keep_s: float = 30 * 86_400) -> bool:
             tx.execute("DELETE FROM raw WHERE content = ?", (row["content"],))
             tx.execute("DELETE FROM content WHERE id = ?", (row["content"],))
     tx.execute(
-        "UPDATE outbox SET data = x'', copy = NULL WHERE id IN"
-        " (SELECT id FROM outbox WHERE state = 'sent' AND sent < ? AND data <> x'' LIMIT ?)",
+        "DELETE FROM outgoing WHERE item IN (SELECT o.item FROM outgoing o JOIN outbox ON outbox.id = o.item"
+        " WHERE outbox.state = 'sent' AND outbox.sent < ? LIMIT ?)",
         (since, _PRUNED),
     )
     return tx.total_changes != before

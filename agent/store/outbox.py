@@ -39,16 +39,18 @@ def add(tx: Transaction, item: Sending, job: int | None, now: float) -> int:
     if item.key is not None and (known := by_key(tx, item.key)):
         return int(known["id"])
     cursor = tx.execute(
-        "INSERT INTO outbox (account, job, key, state, message_id, sender, recipients, subject, data, copy,"
+        "INSERT INTO outbox (account, job, key, state, message_id, sender, recipients, subject,"
         " automatic, answers, forwards, not_before, created)"
-        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             item.account, job, item.key, item.message_id, item.sender, json.dumps(item.recipients),
-            item.subject, item.data, item.copy, item.automatic, item.answers, item.forwards,
+            item.subject, item.automatic, item.answers, item.forwards,
             max(item.not_before, now), now,
         ),
     )  # fmt: skip
-    return int(cursor.lastrowid or 0)
+    made = int(cursor.lastrowid or 0)
+    tx.execute("INSERT INTO outgoing (item, data, copy) VALUES (?, ?, ?)", (made, item.data, item.copy))
+    return made
 
 
 def by_key(db: Transaction, key: str) -> sqlite3.Row | None:
@@ -61,6 +63,12 @@ def get(db: Transaction, item: int) -> sqlite3.Row | None:
     """Return one item."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM outbox WHERE id = ?", (item,)).fetchone()
     return row
+
+
+def bytes_of(db: Transaction, item: int) -> tuple[bytes, bytes | None] | None:
+    """Return the bytes for the wire and those for the Sent folder; None when they are kept no more."""
+    row = db.execute("SELECT data, copy FROM outgoing WHERE item = ?", (item,)).fetchone()
+    return None if row is None else (bytes(row["data"]), None if row["copy"] is None else bytes(row["copy"]))
 
 
 def unfinished(db: Transaction) -> list[int]:
@@ -78,21 +86,26 @@ def shown(db: Transaction) -> list[int]:
 def unfiled(db: Transaction, account: int) -> list[sqlite3.Row]:
     """Return the sent items whose copy waits for a Sent folder to be known."""
     return db.execute(
-        "SELECT * FROM outbox WHERE account = ? AND state = 'sent' AND filed = 0 AND copy IS NOT NULL",
+        "SELECT * FROM outbox WHERE account = ? AND state = 'sent' AND filed = 0"
+        " AND EXISTS (SELECT 1 FROM outgoing WHERE item = outbox.id AND copy IS NOT NULL)",
         (account,),
     ).fetchall()
 
 
 def defer(tx: Transaction, item: sqlite3.Row, recipients: Sequence[str], not_before: float, why: str) -> None:
     """Queue the same message for the recipients the server would not take just now (RFC 5321 section 4.5.3.1.10)."""
-    tx.execute(
-        "INSERT INTO outbox (account, job, state, message_id, sender, recipients, subject, data, automatic,"
-        " attempts, not_before, created, error) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    cursor = tx.execute(
+        "INSERT INTO outbox (account, job, state, message_id, sender, recipients, subject, automatic,"
+        " attempts, not_before, created, error) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             item["account"], item["job"], item["message_id"], item["sender"], json.dumps(list(recipients)),
-            item["subject"], item["data"], item["automatic"], item["attempts"] + 1, not_before, item["created"], why,
+            item["subject"], item["automatic"], item["attempts"] + 1, not_before, item["created"], why,
         ),
     )  # fmt: skip
+    tx.execute(
+        "INSERT INTO outgoing (item, data) SELECT ?, data FROM outgoing WHERE item = ?",
+        (cursor.lastrowid, item["id"]),
+    )
 
 
 # A clock that was set back must not hold mail: what was to go at once goes, no retry waits over an hour.

@@ -234,6 +234,7 @@ def _fill(old: sqlite3.Connection | None, new: sqlite3.Connection, make: Make, r
     new.execute("BEGIN")
     for name in ("account", "folder", "setting", "claim", "reply", "arrived", "job", "outbox"):
         _copy(old, new, name, result)
+    _outgoing(old, new, result)
     _complete_accounts(new)
     new.execute(
         f"UPDATE outbox SET state = 'uncertain', error = ? WHERE state IN ({','.join('?' * len(_UNSENT))})",
@@ -258,6 +259,22 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, name: str, result: S
     for row in rows(old, table, result.unread):
         count += table.insert(new, row)
     result.counts[name] = count
+
+
+def _outgoing(old: sqlite3.Connection, new: sqlite3.Connection, result: Salvaged) -> None:
+    """Take over the bytes of mail on its way out; older files have them in the outbox itself."""
+    table = Table.of(old, new, "outgoing")
+    if table is not None:
+        for row in rows(old, table, result.unread):
+            table.insert(new, row)
+        return
+    for (item,) in new.execute("SELECT id FROM outbox").fetchall():
+        try:
+            row = old.execute("SELECT data, copy FROM outbox WHERE id = ?", (item,)).fetchone()
+        except BROKEN:
+            result.unread.append(f"mail {item} of the outbox")
+        else:
+            new.execute("INSERT INTO outgoing (item, data, copy) VALUES (?, ?, ?)", (item, *row))
 
 
 def _complete_accounts(new: sqlite3.Connection) -> None:

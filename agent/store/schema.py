@@ -217,7 +217,16 @@ CREATE INDEX op_after ON op (after) WHERE after IS NOT NULL;
 CREATE INDEX job_undone ON job (undone) WHERE undone IS NOT NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, threads.TABLES, _UNDO)
+_OUTGOING = """
+-- The bytes of mail on its way out, apart from what a list of it shows:
+-- data for the wire, frozen; copy for the Sent folder, NULL when none is kept.
+CREATE TABLE outgoing (item INTEGER PRIMARY KEY REFERENCES outbox(id), data BLOB NOT NULL, copy BLOB);
+INSERT INTO outgoing SELECT id, data, copy FROM outbox WHERE data <> x'';
+ALTER TABLE outbox DROP COLUMN data;
+ALTER TABLE outbox DROP COLUMN copy;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, threads.TABLES, _UNDO, _OUTGOING)
 # What fills new tables from old rows: migration number -> function, in the same transaction.
 _FILLS: dict[int, Callable[[sqlite3.Connection], None]] = {2: threads.rebuild}
 

@@ -82,6 +82,8 @@ def test_all_of_a_whole_store_is_saved_with_its_numbers(path: Path, original: Or
         assert store.look(ids) == original.ids
         states = dict(store.read("SELECT subject, state FROM outbox"))
         assert states == {"queued": "uncertain", "data-sent": "uncertain", "sent": "sent"}
+        texts = store.read("SELECT subject, data FROM outbox JOIN outgoing ON item = outbox.id")
+        assert dict(texts) == {what: raw_of(what) for what in states}
         row = folders.find(store.reader, 1, "INBOX")
         assert row is not None
         assert (row.uidvalidity, row.uidnext, row.backfill, row.modseq) == (7, 1000, 1000, None)
