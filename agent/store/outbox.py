@@ -173,8 +173,12 @@ def change(tx: Transaction, item: int, **columns: Any) -> None:
 
 
 def automatic_since(db: Transaction, account: int, since: float) -> int:
-    """Count the automatic messages of an account since a moment, for the caps."""
+    """Count the automatic messages of an account since a moment, for the caps.
+
+    What goes to some of its recipients later is one message still, under the job it was queued by.
+    """
     row = db.execute(
-        "SELECT count(*) FROM outbox WHERE account = ? AND automatic AND created >= ?", (account, since)
+        "SELECT count(DISTINCT coalesce(job, -id)) FROM outbox WHERE account = ? AND automatic AND created >= ?",
+        (account, since),
     ).fetchone()
     return int(row[0])

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.core import bodies
-from agent.store import expiry, outbox, salvage, schema
-from agent.store.db import Store
+from agent.store import expiry, job_rows, outbox, salvage, schema
+from agent.store.db import Store, Transaction
 from agent.store.outbox import Sending
 from tests.store.store_case import Case, case
 
@@ -59,6 +59,20 @@ def test_automatic_mail_is_counted_for_the_caps(tmp_path: Path) -> None:
         add(c, sending(c, automatic=True), now=200.0)
         add(c, sending(c), now=200.0)
         assert outbox.automatic_since(c.store.reader, c.account, 150.0) == 1
+        assert outbox.automatic_since(c.store.reader, c.account, 0.0) == 2
+
+
+def test_what_some_recipients_get_later_counts_once_for_the_caps(tmp_path: Path) -> None:
+    with case(tmp_path) as c:
+
+        def work(tx: Transaction) -> None:
+            for _ in range(2):
+                job = job_rows.add_job(tx, "send", "sent", 100.0)
+                row = outbox.get(tx, outbox.add(tx, sending(c, automatic=True), job, 100.0))
+                assert row is not None
+                outbox.defer(tx, row, ["eve@x.org"], 500.0, "450 later")
+
+        c.store.write(work).result()
         assert outbox.automatic_since(c.store.reader, c.account, 0.0) == 2
 
 
