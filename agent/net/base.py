@@ -56,6 +56,7 @@ class FolderInfo:
     delimiter: str | None = "/"
     role: str = ""
     selectable: bool = True
+    state: FolderState | None = None  # from `survey`, where the server told it
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,31 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a server says unasked of a folder that is not selected; None is what it did not say."""
+
+    name: str
+    uidvalidity: int | None = None
+    uidnext: int | None = None
+    exists: int | None = None
+    modseq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pushed:
-    """What came unasked while the connection rested: anything new, any flags, any removals."""
+    """What came unasked: anything new, any flags, any removals in the selected folder; news of others."""
 
     arrivals: bool = False
     flags: bool = False
     removals: bool = False
     woken: bool = False  # the wake socket was written to
+    elsewhere: tuple[Told, ...] = ()
+    overflow: bool = False  # the server has ceased to tell of other folders
+
+    @property
+    def here(self) -> bool:
+        """Whether anything happened in the selected folder."""
+        return self.arrivals or self.flags or self.removals
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +173,16 @@ class Backend(Protocol):
 
     def folders(self) -> list[FolderInfo]:
         """List all folders."""
+
+    def survey(self, wanted: Callable[[str], bool]) -> list[FolderInfo]:
+        """List all folders, with the states of the wanted ones; asks for all of it at once where that goes."""
+
+    def watch_all(self) -> bool:
+        """Ask to be told of changes in all folders from now on; return whether the server will."""
+
+    @property
+    def news(self) -> bool:
+        """Whether anything was pushed that neither `rest` nor `noop` has returned."""
 
     def status(self, folder: str) -> FolderState:
         """Ask for the state of a folder that need not be selected."""

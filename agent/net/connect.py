@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from agent.config.schema import AccountConfig, ServerConfig
 from agent.errors import ConfigError
-from agent.mail.header import LISTING_FIELDS
 from agent.net.base import Backend, Server, Transport
 from agent.net.secrets import Secret
 
@@ -57,7 +56,7 @@ def backend(
     def make() -> Backend:
         from agent.net.imap import ImapBackend
 
-        return ImapBackend(server, secret, listing_fields=LISTING_FIELDS, handshakes=shared.handshakes)
+        return ImapBackend(server, secret, handshakes=shared.handshakes)
 
     return make
 

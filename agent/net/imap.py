@@ -1,7 +1,7 @@
 """IMAP: the Backend for servers. Everything by UID, PEEK always, never a plain EXPUNGE.
 
-Belongs to the thread `in:<account>`. Extensions are used where offered: QRESYNC, CONDSTORE, ESEARCH,
-MOVE, UIDPLUS, SPECIAL-USE, LITERAL+, COMPRESS.
+Belongs to the thread `in:<account>`. Extensions are used where offered: CONDSTORE, ESEARCH, MOVE, UIDPLUS,
+LITERAL+, COMPRESS, and those of the session.
 """
 
 from __future__ import annotations
@@ -10,19 +10,13 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
-from agent.errors import AuthError, CommandError, NetworkError, Refused
-from agent.mail.header import LISTING_FIELDS
-from agent.net.base import Fetched, FlagState, FolderInfo, FolderState, Moved, Pushed, Server
+from agent.errors import CommandError, Refused
+from agent.net.base import Fetched, FlagState, Moved, Pushed
 from agent.net.imap_fetch import FetchReader
-from agent.net.imap_folders import encoded, listed, with_roles
-from agent.net.imap_login import log_in
-from agent.net.imap_select import Selecting, state_of_status
+from agent.net.imap_session import Session
 from agent.net.imap_syntax import split_set, uid_list, uid_set, wire_date
-from agent.net.imap_watch import Watch, idle
-from agent.net.said import refusal
-from agent.net.secrets import Forgetting
-from agent.net.tls import Handshakes
-from agent.net.wire import Answer, Client, Wire, guard, quote
+from agent.net.imap_watch import idle
+from agent.net.wire import guard, quote
 
 _COPYUID = re.compile(rb"\[COPYUID (\d+) ([\d:,]+) ([\d:,]+)\]", re.IGNORECASE)
 _APPENDUID = re.compile(rb"\[APPENDUID (\d+) (\d+)\]", re.IGNORECASE)
@@ -32,210 +26,8 @@ _OPEN_SET = re.compile(r"(\d+):\*")
 _SLACK = 100_000  # messages that may have come since EXISTS was told
 
 
-class ImapBackend:
+class ImapBackend(Session):
     """One connection to an IMAP server; `secret` is called for the password or token at each login."""
-
-    def __init__(
-        self,
-        server: Server,
-        secret: Callable[[], str],
-        *,
-        listing_fields: Sequence[str] = (),
-        compress: bool | None = None,
-        handshakes: Handshakes | None = None,
-        connect_s: float = 15.0,
-        read_s: float = 60.0,
-    ) -> None:
-        self.server = server
-        self.capabilities: frozenset[str] = frozenset()
-        self._secret = secret
-        self._fields = " ".join(listing_fields or LISTING_FIELDS).upper()
-        self._compress = compress
-        self._handshakes = handshakes or Handshakes()
-        self._limits = {"connect_s": connect_s, "read_s": read_s}
-        self._client: Client | None = None
-        self._selected: str | None = None
-        self._opened: FolderState | None = None
-        self._enabled: frozenset[str] = frozenset()
-        self._raw_names: dict[str, bytes] = {}
-        self._watch = Watch()
-
-    def __repr__(self) -> str:
-        state = f"in {self._selected!r}" if self._selected else "connected" if self.connected else "offline"
-        return f"<imap {self.server.user}@{self.server} {state}>"
-
-    @property
-    def selected(self) -> str | None:
-        """The selected folder."""
-        return self._selected
-
-    @property
-    def opened(self) -> FolderState | None:
-        """What `select` told of the selected folder; its UIDs mean the same until another select."""
-        return self._opened if self._selected is not None else None
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection that has not failed."""
-        return self._client is not None and not self._client.wire.stream.broken
-
-    @property
-    def can_idle(self) -> bool:
-        """Whether the server tells of changes by itself."""
-        return "IDLE" in self.capabilities
-
-    @property
-    def can_resync(self) -> bool:
-        """Whether `select` with `since` answers with the changes (QRESYNC)."""
-        return "QRESYNC" in self._enabled
-
-    @property
-    def has_modseq(self) -> bool:
-        """Whether flags can be asked for by `changed_since` (CONDSTORE)."""
-        return bool(self._enabled)
-
-    # The session
-
-    def connect(self) -> None:
-        """Connect, secure and log in."""
-        self.close()
-        client = Client(self.server, self._handshakes, **self._limits)
-        self._client = client
-        try:
-            if self.server.security == "starttls":
-                self._start_tls(client)
-            log_in(client, self.server, self._secret)
-            self._discover(client)
-        except AuthError:
-            self.close()
-            if isinstance(self._secret, Forgetting):
-                self._secret.forget()
-            raise
-        except BaseException:
-            self.close()
-            raise
-
-    def _start_tls(self, client: Client) -> None:
-        if client.wire.state != "NONAUTH":  # a PREAUTH greeting would skip TLS (CVE-2020-14093)
-            raise client.wire.abandoned("the server wants to skip TLS (PREAUTH)")
-        client.starttls()
-
-    def _discover(self, client: Client) -> None:
-        wire = client.wire
-        self.capabilities = client.normalised_capabilities()
-        wire.capabilities = tuple(sorted(self.capabilities))
-        if "ENABLE" in self.capabilities and (wanted := self.capabilities & {"QRESYNC", "CONDSTORE"}):
-            answer = wire.run("ENABLE", "QRESYNC" if "QRESYNC" in wanted else "CONDSTORE")
-            told = b" ".join(r.text for r in answer.responses if r.kind == "ENABLED").upper().decode("ascii")
-            self._enabled = frozenset(told.split()) & {"QRESYNC", "CONDSTORE"}
-        wanted_here = not wire.stream.local if self._compress is None else self._compress
-        if wanted_here and "COMPRESS=DEFLATE" in self.capabilities:
-            wire.compress()
-
-    def close(self) -> None:
-        """Say goodbye without waiting and close; never raises."""
-        client, self._client = self._client, None
-        self._selected, self._enabled = None, frozenset()
-        self._watch = Watch()
-        if client is None:
-            return
-        try:
-            if not client.wire.stream.broken and client.wire.reading is None:
-                client.wire.stream.sock.settimeout(2)
-                client.wire.submit("LOGOUT")
-        except (NetworkError, OSError):
-            pass
-        client.wire.stream.close()
-
-    def abort(self) -> None:
-        """Hang up at once, from any thread: a command on the wire ends with a NetworkError."""
-        if (client := self._client) is not None:
-            client.wire.stream.abort()
-
-    @property
-    def _wire(self) -> Wire:
-        if self._client is None or self._client.wire.stream.broken:
-            raise NetworkError(f"{self.server}: not connected")
-        return self._client.wire
-
-    def _run(self, *words: str | bytes, what: str) -> Answer:
-        answer = self._wire.run(*words)
-        for response in answer.responses:
-            self._watch.note(response)
-        if answer.status != "OK":
-            raise refusal(f"{self.server}: {what} refused", answer.text)
-        return answer
-
-    def _name(self, folder: str) -> str | bytes:
-        guard(folder)
-        raw = self._raw_names.get(folder) or encoded(folder)
-        return quote(raw.decode("ascii")) if raw.isascii() else raw
-
-    # Folders
-
-    def folders(self) -> list[FolderInfo]:
-        """List all folders, with their roles."""
-        marked = "SPECIAL-USE" in self.capabilities
-        wants_marks = marked and "LIST-EXTENDED" in self.capabilities
-        words = ["LIST", '""', '"*"'] + (["RETURN (SPECIAL-USE)"] if wants_marks else [])
-        answer = self._run(*words, what="the list of folders is")
-        found, self._raw_names = listed(answer.responses)
-        return with_roles(found, marked)
-
-    def status(self, folder: str) -> FolderState:
-        """Ask for the state of a folder that is not selected."""
-        wanted = "MESSAGES UIDNEXT UIDVALIDITY" + (" HIGHESTMODSEQ" if self.has_modseq else "")
-        answer = self._run("STATUS", self._name(folder), f"({wanted})", what=f"STATUS of {folder!r} is")
-        return state_of_status(answer.responses, f"{self.server}: {folder!r}")
-
-    def select(self, folder: str, *, since: tuple[int, int] | None = None) -> FolderState:
-        """Select a folder; `since` is (uidvalidity, modseq) for servers with QRESYNC."""
-        words: list[str | bytes] = ["SELECT", self._name(folder)]
-        if since and self.can_resync:
-            words.append(f"(QRESYNC ({since[0]} {since[1]}))")
-        else:
-            since = None
-        self._selected = None
-        wire, selecting = self._wire, Selecting(since)
-        tag = wire.submit(*words)
-        for response in wire.responses(tag):
-            selecting.note(response)
-        answer = wire.answer(tag)
-        if answer.status != "OK":
-            raise refusal(f"{self.server}: the folder {folder!r} cannot be opened", answer.text)
-        selecting.end(answer.text)
-        self._selected = folder
-        wire.state = "SELECTED"
-        self._watch.select(selecting.exists)
-        if selecting.uidnext is None and selecting.uidvalidity:  # some servers tell it in STATUS only
-            selecting.uidnext = self.status(folder).uidnext
-        self._opened = selecting.state(f"{self.server}: {folder!r}")
-        return self._opened
-
-    def create_folder(self, name: str) -> None:
-        """Create and subscribe a folder."""
-        self._run("CREATE", self._name(name), what=f"creating the folder {name!r} is")
-        self._wire.run("SUBSCRIBE", self._name(name))
-
-    def rename_folder(self, name: str, new: str) -> None:
-        """Rename a folder, and its subscription with it."""
-        self._leave(name)
-        self._run("RENAME", self._name(name), self._name(new), what=f"renaming {name!r} to {new!r} is")
-        self._wire.run("UNSUBSCRIBE", self._name(name))
-        self._wire.run("SUBSCRIBE", self._name(new))
-        self._raw_names.pop(name, None)
-
-    def delete_folder(self, name: str) -> None:
-        """Delete a folder and what is in it."""
-        self._leave(name)
-        self._run("DELETE", self._name(name), what=f"deleting the folder {name!r} is")
-        self._wire.run("UNSUBSCRIBE", self._name(name))
-        self._raw_names.pop(name, None)
-
-    def _leave(self, folder: str) -> None:
-        if self._selected == folder and "UNSELECT" in self.capabilities:  # CLOSE would expunge
-            self._run("UNSELECT", what="UNSELECT is")
-            self._selected = None
 
     # Reading
 

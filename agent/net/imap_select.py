@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from agent.errors import NetworkError, Refused
 from agent.mail import flags
-from agent.net.base import Changes, FlagState, FolderState
-from agent.net.imap_syntax import flag_words, items, number, uid_list
+from agent.net.base import Changes, FlagState, FolderState, Told
+from agent.net.imap_folders import decoded
+from agent.net.imap_syntax import Value, flag_words, items, number, uid_list, values
 from agent.net.wire import Response
 
 _CODE = re.compile(rb"\[([A-Z0-9-]+)(?: ([^\]]*))?\]", re.IGNORECASE)
@@ -107,14 +108,36 @@ class Selecting:
 def state_of_status(responses: Iterable[Response], what: str) -> FolderState:
     """Return the state that a STATUS answer tells; raises Refused when it tells nothing."""
     for response in responses:
-        if response.kind == "STATUS":
-            found = items(response.parts)
-            validity = number(found.get(b"UIDVALIDITY"))
-            if validity:
-                return FolderState(
-                    validity,
-                    number(found.get(b"UIDNEXT")),
-                    number(found.get(b"MESSAGES")) or 0,
-                    number(found.get(b"HIGHESTMODSEQ")) or None,
-                )
+        state = _state(told_of(response))
+        if state is not None:
+            return state
     raise Refused(f"{what}: the server tells nothing about the folder", permanent=False)
+
+
+def states_of_status(responses: Iterable[Response]) -> dict[str, FolderState]:
+    """Return the states that STATUS answers tell: name -> state."""
+    told = [told for response in responses if (told := told_of(response)) is not None]
+    return {each.name: state for each in told if (state := _state(each)) is not None}
+
+
+def _state(told: Told | None) -> FolderState | None:
+    if told is None or not told.uidvalidity:
+        return None
+    return FolderState(told.uidvalidity, told.uidnext, told.exists or 0, told.modseq)
+
+
+def told_of(response: Response) -> Told | None:
+    """Return what a STATUS response tells of which folder; None for every other response."""
+    if response.kind != "STATUS":
+        return None
+    read: list[Value] = values(response.parts)
+    if not read or not isinstance(read[0], bytes):
+        return None
+    name, found = decoded(read[0]), items(response.parts)
+    return Told(
+        "INBOX" if name.upper() == "INBOX" else name,
+        number(found.get(b"UIDVALIDITY")),
+        number(found.get(b"UIDNEXT")),
+        number(found.get(b"MESSAGES")),
+        number(found.get(b"HIGHESTMODSEQ")) or None,
+    )

@@ -1,16 +1,26 @@
-"""What a server tells unasked about the selected folder, and resting in IDLE until it does (RFC 2177)."""
+"""What a server tells unasked of the selected folder and, with NOTIFY (RFC 5465), of the others.
+
+And resting in IDLE until it does (RFC 2177).
+"""
 
 from __future__ import annotations
 
 import re
 import time
 
-from agent.net.base import Pushed
+from agent.net.base import Pushed, Told
+from agent.net.imap_select import told_of
 from agent.net.imap_syntax import uid_ranges
 from agent.net.said import refusal
 from agent.net.wire import Response, Wire
 
 _FLAGS = re.compile(rb"\bFLAGS \(")
+_OVERFLOW = re.compile(rb"\[NOTIFICATIONOVERFLOW\b", re.IGNORECASE)
+_MOST_FOLDERS = 10_000
+# Whatever happens to the messages of any folder. A name or a list of folders would have to be changed
+# later, and Dovecot 2.3 tells nothing more after a second NOTIFY.
+_EVENTS = "(MessageNew MessageExpunge FlagChange)"
+NOTIFY = f"SET STATUS (selected {_EVENTS}) (personal {_EVENTS})"
 
 
 class Watch:
@@ -20,11 +30,14 @@ class Watch:
         self.exists = 0
         self._arrivals = self._flags = self._removals = False
         self._own_removals = 0
+        self._elsewhere: dict[str, Told] = {}
+        self._overflow = False
 
     def select(self, exists: int) -> None:
-        """Begin with a newly selected folder."""
-        self.__init__()  # type: ignore[misc]  # everything begins anew
+        """Begin with a newly selected folder; what was told of others still holds."""
         self.exists = exists
+        self._arrivals = self._flags = self._removals = False
+        self._own_removals = 0
 
     def expect_removals(self, count: int) -> None:
         """Take the next `count` removals for our own."""
@@ -42,6 +55,19 @@ class Watch:
             self._removed(sum(high - low + 1 for low, high in uid_ranges(response.text)))
         elif response.kind == "FETCH" and _FLAGS.search(response.text):
             self._flags = True
+        elif not self.note_elsewhere(response) and response.kind == "OK":
+            self._overflow |= _OVERFLOW.match(response.text) is not None
+
+    def note_elsewhere(self, response: Response) -> bool:
+        """Take what is told of a folder that is not selected; return whether it was that."""
+        told = told_of(response)
+        if told is None:
+            return False
+        if len(self._elsewhere) < _MOST_FOLDERS:
+            self._elsewhere[told.name] = told
+        else:
+            self._overflow = True
+        return True
 
     def _removed(self, count: int) -> None:
         self.exists = max(0, self.exists - count)
@@ -51,12 +77,14 @@ class Watch:
     @property
     def pending(self) -> bool:
         """Whether anything was pushed that `take` has not handed out."""
-        return self._arrivals or self._flags or self._removals
+        return self._arrivals or self._flags or self._removals or self._overflow or bool(self._elsewhere)
 
     def take(self, woken: bool = False) -> Pushed:
         """Return what was pushed, and forget it."""
-        pushed = Pushed(self._arrivals, self._flags, self._removals, woken)
-        self._arrivals = self._flags = self._removals = False
+        elsewhere = tuple(self._elsewhere.values())
+        pushed = Pushed(self._arrivals, self._flags, self._removals, woken, elsewhere, self._overflow)
+        self._arrivals = self._flags = self._removals = self._overflow = False
+        self._elsewhere = {}
         return pushed
 
 

@@ -5,11 +5,12 @@ Runs on the thread that connects; a command may take a minute (a dialog), the ke
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from agent.errors import AuthError
@@ -29,6 +30,25 @@ class Forgetting(Protocol):
 
     def forget(self) -> None:
         """Do not give the same answer from memory again."""
+
+
+class Closing(Protocol):
+    """A connection."""
+
+    def close(self) -> None:
+        """Close it; never raises."""
+
+
+@contextlib.contextmanager
+def logging_in(connection: Closing, secret: Callable[[], str]) -> Iterator[None]:
+    """Close a connection that cannot be made, and have a secret that was refused forgotten."""
+    try:
+        yield
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, AuthError) and isinstance(secret, Forgetting):
+            secret.forget()
+        raise
 
 
 class Secret:

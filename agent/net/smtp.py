@@ -18,7 +18,7 @@ from agent.net import tls
 from agent.net.base import Envelope, Receipt, SenderRefused, Server
 from agent.net.imap_login import oauth_reason
 from agent.net.said import quoted, said
-from agent.net.secrets import Forgetting
+from agent.net.secrets import logging_in
 
 _FINAL_S = 600.0  # how long a server may think about the final dot (RFC 5321 section 4.5.3.2.6)
 _ALIVE_S = 10.0  # how long a connection that rested may take to show that it is there
@@ -132,21 +132,13 @@ class SmtpTransport:
             return
         self.close()
         self._smtp = smtp = _Smtp(self.server, self._handshakes, *self._limits)
-        try:
+        with logging_in(self, self._secret):
             self._greet(smtp)
             if self.server.security == "starttls":
                 smtp.secure()
                 self._hello(smtp)
             if self.server.auth != "none":
                 self._log_in(smtp)
-        except AuthError:
-            self.close()
-            if isinstance(self._secret, Forgetting):
-                self._secret.forget()
-            raise
-        except BaseException:
-            self.close()
-            raise
 
     def _answers(self) -> bool:
         if self._smtp is None or self._smtp.sock is None:

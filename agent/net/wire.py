@@ -278,7 +278,10 @@ class Wire(imaplib.IMAP4):
 
     def run(self, *words: str | bytes) -> Answer:
         """Run a command to its end and return all of the answer, whatever its status."""
-        tag = self.submit(*words)
+        return self.end(self.submit(*words))
+
+    def end(self, tag: bytes) -> Answer:
+        """Read a command that was submitted to its end and return all of the answer, whatever its status."""
         responses, size = [], 0
         for response in self.responses(tag):
             size += 200 + sum(map(len, response.parts))
