@@ -122,6 +122,15 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message as it is appended to a folder; `flags` are wire words (mail.flags.to_wire)."""
+
+    raw: bytes
+    flags: tuple[str, ...] = ()
+    received: int | None = None  # INTERNALDATE, seconds since 1970
+
+
 class Pushed:
     """What came unasked: anything new, any flags, any removals in the selected folder; news of others."""
 
@@ -224,6 +233,13 @@ class Backend(Protocol):
         self, folder: str, raw: bytes, flags: Sequence[str] = (), received: int | None = None
     ) -> tuple[int, int] | None:
         """Append a message; return (uidvalidity, uid) when the server tells (UIDPLUS)."""
+
+    @property
+    def appends_many(self) -> bool:
+        """Whether `append_all` takes more than one message."""
+
+    def append_all(self, folder: str, letters: Sequence[Letter]) -> tuple[int, list[int]] | None:
+        """Append messages at once, all of them or none; return (uidvalidity, uids) when the server tells."""
 
     def expunge(self, uids: str) -> None:
         """Remove messages for good: \\Deleted and UID EXPUNGE; raises Refused without UIDPLUS."""

@@ -11,17 +11,16 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from agent.errors import CommandError, Refused
-from agent.net.base import Fetched, FlagState, Moved, Pushed
+from agent.net.base import Fetched, FlagState, Letter, Moved, Pushed
+from agent.net.imap_append import ensure_keywords, uids_of, words_of
 from agent.net.imap_fetch import FetchReader
 from agent.net.imap_session import Session
-from agent.net.imap_syntax import split_set, uid_list, uid_set, wire_date
+from agent.net.imap_syntax import split_set, uid_list, uid_set
 from agent.net.imap_watch import idle
 from agent.net.wire import guard, quote
 
 _COPYUID = re.compile(rb"\[COPYUID (\d+) ([\d:,]+) ([\d:,]+)\]", re.IGNORECASE)
-_APPENDUID = re.compile(rb"\[APPENDUID (\d+) (\d+)\]", re.IGNORECASE)
 _ALL = re.compile(rb"\bALL ([\d:,]+)", re.IGNORECASE)
-_KEYWORD = re.compile(r"\\?[!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]+")
 _OPEN_SET = re.compile(r"(\d+):\*")
 _SLACK = 100_000  # messages that may have come since EXISTS was told
 
@@ -106,9 +105,7 @@ class ImapBackend(Session):
     def change_flags(self, uids: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
         """Add and remove wire words (mail.flags.to_wire) on a UID set."""
         for sign, words in (("+", add), ("-", remove)):
-            for word in words:
-                if not _KEYWORD.fullmatch(word):
-                    raise CommandError(f"{word!r} cannot be a tag on an IMAP server; use letters and digits")
+            ensure_keywords(words)
             for part in split_set(uids) if words else ():
                 self._run(
                     "UID STORE", part, f"{sign}FLAGS.SILENT", f"({' '.join(words)})", what="the flags are"
@@ -163,15 +160,20 @@ class ImapBackend(Session):
         self, folder: str, raw: bytes, flags: Sequence[str] = (), received: int | None = None
     ) -> tuple[int, int] | None:
         """Append a message; return (uidvalidity, uid) when the server tells (UIDPLUS)."""
-        for word in flags:
-            if not _KEYWORD.fullmatch(word):
-                raise CommandError(f"{word!r} cannot be a tag on an IMAP server; use letters and digits")
-        words: list[str | bytes] = ["APPEND", self._name(folder), f"({' '.join(flags)})"]
-        if received is not None:
-            words.append(wire_date(received))
-        answer = self._run(*words, raw, what=f"storing a message in {folder!r} is")
-        match = _APPENDUID.search(answer.text)
-        return (int(match[1]), int(match[2])) if match else None
+        told = self.append_all(folder, [Letter(raw, tuple(flags), received)])
+        return None if told is None else (told[0], told[1][0])
+
+    @property
+    def appends_many(self) -> bool:
+        """Whether `append_all` takes more than one message (MULTIAPPEND)."""
+        return "MULTIAPPEND" in self.capabilities
+
+    def append_all(self, folder: str, letters: Sequence[Letter]) -> tuple[int, list[int]] | None:
+        """Append messages with one command, all of them or none; return (uidvalidity, uids) when told."""
+        what = "a message" if len(letters) == 1 else f"{len(letters)} messages"
+        words = words_of(letters, binary="BINARY" in self.capabilities)
+        answer = self._run("APPEND", self._name(folder), *words, what=f"storing {what} in {folder!r} is")
+        return uids_of(answer.text, len(letters))
 
     def expunge(self, uids: str) -> None:
         """Remove messages for good: \\Deleted and UID EXPUNGE; raises Refused without UIDPLUS."""

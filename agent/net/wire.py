@@ -223,7 +223,7 @@ class Wire(imaplib.IMAP4):
                 guard(word)
                 if not word.isascii():
                     raise CommandError(f"{word!r:.80} must be ASCII here")
-        line: bytes = tag
+        line = bytearray(tag)
         for before, part in zip((None, *words), words, strict=False):
             gap = b"" if before == "(" or part == ")" else b" "  # the grammar has none inside of parentheses
             if isinstance(part, str):
@@ -236,7 +236,7 @@ class Wire(imaplib.IMAP4):
             self.send(line + b"\r\n")
             if not self._may_continue(tag):
                 return tag
-            line = part
+            line = bytearray(part)
         self.send(line + b"\r\n")
         return tag
 
