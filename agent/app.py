@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from agent import threads
 from agent.clock import Clock, SystemClock
 from agent.config.paths import Paths
 from agent.config.schema import Config
@@ -123,8 +125,9 @@ class Agent:
         wires: list[Inbound | Outbound] = [*self._inbound.values(), *self._outbound.values()]
         for wire in wires:
             wire.ask_to_stop()
+        until = time.monotonic() + threads.PATIENCE_S  # for all of them together
         for wire in wires:
-            wire.stop()
+            wire.stop(until)
         self._link.release()
         self.context.store.stop()
 

@@ -7,9 +7,12 @@ thread says what it owns: main, ui, events, store, in:<account>, out:<account>.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from agent.errors import WouldDeadlock
+
+PATIENCE_S = 5.0  # at the end, with a command under way
 
 # Threads that serve others: were one of them to wait, the work waited for could stand still.
 _SERVING = ("ui", "store", "in:", "out:")
@@ -24,6 +27,18 @@ def spawn(name: str, run: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
+
+
+def end(thread: threading.Thread, hang_up: Callable[[], None], until: float | None = None) -> None:
+    """Join a thread that was asked to end; from `until` on (monotonic; in 5 s) its server is hung up on.
+
+    One that does not even end then is left behind.
+    """
+    until = time.monotonic() + PATIENCE_S if until is None else until
+    thread.join(max(0.0, until - time.monotonic()))
+    if thread.is_alive():
+        hang_up()
+        thread.join(max(0.0, until + PATIENCE_S - time.monotonic()))
 
 
 def current() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from agent.mail import flags
 from agent.net.base import Envelope, SenderRefused, Transport
 from agent.store import changes, job_rows, outbox
 from agent.store.db import Row, Store, Transaction
-from agent.threads import spawn
+from agent.threads import end, spawn
 
 _log = logging.getLogger("agent.outbound")
 
@@ -45,27 +46,37 @@ class Outbound:
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._stopping = False
         self._transport: Transport | None = None
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None  # noqa: TID251  # named, not made
 
     def start(self) -> None:
-        """Mark what a crash left in doubt, then start the thread."""
+        """Mark what a crash left in doubt; the thread starts when there is something to send."""
         self._mark_doubtful()
-        self._thread = spawn(f"out:{self._account.name}", self._run)
+        if outbox.next_time(self._store.reader, self._account.id, self._clock.now()) is not None:
+            self.wake()
 
     def ask_to_stop(self) -> None:
         """Ask the thread to end after the message on the wire."""
         self._stopping = True
         self._bell.put(None)
 
-    def stop(self) -> None:
-        """End the thread; a server that does not answer for 5 seconds is hung up on."""
+    def stop(self, until: float | None = None) -> None:
+        """End the thread; a server that does not answer until then (in 5 seconds) is hung up on."""
         self.ask_to_stop()
-        self._thread.join(5)
-        if self._thread.is_alive() and (transport := self._transport) is not None:
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            end(thread, self._abort, until)
+
+    def _abort(self) -> None:
+        if (transport := self._transport) is not None:
             transport.abort()
-            self._thread.join(5)
 
     def wake(self) -> None:
-        """Tell the thread that there may be mail to send; safe on any thread."""
+        """Tell the thread that there may be mail to send, starting it first; safe on any thread."""
+        with self._lock:
+            if self._thread is None and not self._stopping:
+                self._thread = spawn(f"out:{self._account.name}", self._run)
         self._bell.put(None)
 
     def _run(self) -> None:

@@ -45,13 +45,19 @@ class _Smtp(smtplib.SMTP):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._server.security == "tls":
-            sock = self._handshakes.secure(sock, self._server)
+            sock = self._shake(sock)
         elif self._server.security == "none":
             tls.ensure_may_be_plain(self._server, sock)
         sock.settimeout(self._read_s)
         address = sock.getsockname()[0]  # an address literal: no look-up, and no host name given away
         self.local_hostname = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
         return sock
+
+    def _shake(self, sock: socket.socket) -> socket.socket:
+        secured = self._handshakes.wrap(sock, self._server)
+        self.sock = secured  # `abort` must reach it
+        self._handshakes.shake(secured, self._server)
+        return secured
 
     def getreply(self) -> Reply:
         """Read a reply; every line has a code, and there are not endlessly many."""
@@ -87,7 +93,7 @@ class _Smtp(smtplib.SMTP):
         if self._slipped_in():
             raise self._insecure("text was slipped in after the answer to STARTTLS")
         assert self.sock is not None
-        self.sock = self._handshakes.secure(self.sock, self._server)
+        self.sock = self._shake(self.sock)
         self.file = None
         self.esmtp_features = {}
         self.ehlo_resp = self.helo_resp = None

@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 import zlib
+from collections.abc import Callable
 
 from agent.errors import NetworkError
 from agent.net import tls
@@ -25,7 +26,15 @@ _SLOWEST = 64  # octets a second, below which a server is taken for dead
 class Stream:
     """A connected socket with a read buffer; `buffer` from `position` on is what came and is unread."""
 
-    def __init__(self, server: Server, *, connect_s: float = 15.0, read_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        connect_s: float = 15.0,
+        read_s: float = 60.0,
+        begun: Callable[[Stream], None] = lambda stream: None,
+    ) -> None:
+        """Connect; `begun` is given this stream before that, so that another thread can `abort` it."""
         self.server = server
         self.read_s = read_s
         self.buffer = b""
@@ -34,20 +43,39 @@ class Stream:
         self._inflate: zlib._Decompress | None = None
         self._deflate: zlib._Compress | None = None
         self._packed = b""  # received, not yet inflated
-        self.sock: socket.socket = self._connect(connect_s)
+        self._aborted = False
+        begun(self)
+        self.sock: socket.socket
+        self._connect(connect_s)
 
-    def _connect(self, connect_s: float) -> socket.socket:
+    def _connect(self, connect_s: float) -> None:
+        failure: Exception | None = None
         try:
-            sock = socket.create_connection((self.server.host, self.server.port), connect_s)
+            addresses = socket.getaddrinfo(self.server.host, self.server.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise NetworkError(f"{self.server}: cannot connect: {error}") from error
+        for family, kind, protocol, _, address in addresses:
+            if self._aborted:
+                break
+            self.sock = socket.socket(family, kind, protocol)
+            self.sock.settimeout(connect_s)
+            try:
+                self.sock.connect(address)
+            except OSError as error:
+                failure = error
+                self.sock.close()
+            else:
+                self._prepare(self.sock)
+                return
+        raise NetworkError(f"{self.server}: cannot connect: {failure or 'given up'}") from failure
+
+    def _prepare(self, sock: socket.socket) -> None:
         sock.settimeout(self.read_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 44 ms for each IDLE/DONE turn
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 4)):
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        return sock
 
     @property
     def local(self) -> bool:
@@ -66,7 +94,9 @@ class Stream:
         if self.position < len(self.buffer):
             self.close()
             raise NetworkError(f"{self.server}: the server sent more before TLS began")
-        self.sock = handshakes.secure(self.sock, self.server)
+        secured = handshakes.wrap(self.sock, self.server)
+        self.sock = secured  # before it is safe to use: `abort` must reach it
+        handshakes.shake(secured, self.server)
 
     def compress(self) -> None:
         """Compress from the next octet on, both ways (RFC 4978)."""
@@ -206,7 +236,8 @@ class Stream:
 
     def abort(self) -> None:
         """Hang up without closing the socket, which belongs to another thread; never raises."""
-        with contextlib.suppress(OSError):
+        self._aborted = True
+        with contextlib.suppress(OSError, AttributeError):  # closed, or not there yet
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:

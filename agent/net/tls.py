@@ -51,20 +51,26 @@ class Handshakes:
                     del self._contexts[known]
             return self._contexts[trusted]
 
-    def secure(self, sock: socket.socket, server: Server) -> ssl.SSLSocket:
-        """Do the handshake on a connected socket, within its timeout.
+    def wrap(self, sock: socket.socket, server: Server) -> ssl.SSLSocket:
+        """Return a connected socket ready for `shake`; raises TLSError, NetworkError and closes it."""
+        try:
+            return self.context(server).wrap_socket(
+                sock, server_hostname=server.host, do_handshake_on_connect=False
+            )
+        except OSError as error:
+            sock.close()
+            raise NetworkError(f"{server}: the connection broke: {error}") from error
+        except BaseException:
+            sock.close()
+            raise
+
+    def shake(self, secured: ssl.SSLSocket, server: Server) -> None:
+        """Do the handshake, within the timeout of the socket.
 
         Raises TLSError, or NetworkError for a line that broke, and closes the socket.
         """
         try:
-            secured = self.context(server).wrap_socket(
-                sock, server_hostname=server.host, do_handshake_on_connect=False
-            )
-        except BaseException:
-            sock.close()
-            raise
-        try:
-            self._shake(secured)
+            self._take_turn(secured)
         except ssl.SSLCertVerificationError as error:
             secured.close()
             raise TLSError(
@@ -80,9 +86,8 @@ class Handshakes:
             raise NetworkError(
                 f"{server}: the connection failed during the TLS handshake: {error}"
             ) from error
-        return secured
 
-    def _shake(self, sock: ssl.SSLSocket) -> None:
+    def _take_turn(self, sock: ssl.SSLSocket) -> None:
         timeout = sock.gettimeout()
         with self._turns:
             sock.settimeout(self._turn_s if timeout is None else min(timeout, self._turn_s))

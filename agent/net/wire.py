@@ -11,7 +11,7 @@ import contextlib
 import imaplib
 import re
 import socket
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,10 +76,17 @@ class Wire(imaplib.IMAP4):
     """imaplib on our Stream. Use `run`, or `submit` and `responses` to read while it arrives."""
 
     def __init__(
-        self, server: Server, handshakes: tls.Handshakes, *, connect_s: float, read_s: float
+        self,
+        server: Server,
+        handshakes: tls.Handshakes,
+        begun: Callable[[Stream], None],
+        *,
+        connect_s: float,
+        read_s: float,
     ) -> None:
         self.server = server
         self._handshakes = handshakes
+        self._begun = begun
         self._limits = {"connect_s": connect_s, "read_s": read_s}
         self._early: list[Response] = []
         self._ended: dict[bytes, Answer] = {}
@@ -93,7 +100,7 @@ class Wire(imaplib.IMAP4):
         if self.server.security != "none":
             self._handshakes.context(self.server)  # a ca file that is none is told before we connect
         self.host, self.port = self.server.host, self.server.port
-        self.stream = Stream(self.server, **self._limits)
+        self.stream = Stream(self.server, begun=self._begun, **self._limits)
         if self.server.security == "tls":
             self.stream.secure(self._handshakes)
         elif self.server.security == "none":
@@ -311,12 +318,13 @@ class Client(IMAPClient):  # type: ignore[misc]  # imapclient has no types
         self,
         server: Server,
         handshakes: tls.Handshakes | None = None,
+        begun: Callable[[Stream], None] = lambda stream: None,
         *,
         connect_s: float = 15.0,
         read_s: float = 60.0,
     ) -> None:
         self._server, self._limits = server, {"connect_s": connect_s, "read_s": read_s}
-        self._handshakes = handshakes or tls.Handshakes()
+        self._handshakes, self._begun = handshakes or tls.Handshakes(), begun
         try:
             super().__init__(server.host, server.port, ssl=False, timeout=read_s)
         except imaplib.IMAP4.error as error:
@@ -326,7 +334,7 @@ class Client(IMAPClient):  # type: ignore[misc]  # imapclient has no types
             del self._imap._mesg  # imapclient would have every line written to a logger
 
     def _create_IMAP4(self) -> Wire:
-        return Wire(self._server, self._handshakes, **self._limits)
+        return Wire(self._server, self._handshakes, self._begun, **self._limits)
 
     def _raw_command(self, command: bytes, args: Any, uid: bool = True) -> Any:
         for argument in args if isinstance(args, (list, tuple)) else [args]:

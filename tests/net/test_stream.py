@@ -4,12 +4,14 @@ import contextlib
 import socket
 import ssl
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from agent.errors import NetworkError
 from agent.net.base import Server
 from agent.net.stream import Stream
+from tests.harness.conditions import eventually
 from tests.harness.scripted import Peer, Script, Scripted, scripted
 
 
@@ -112,3 +114,20 @@ def test_closing_twice_is_no_trouble() -> None:
         stream.close()
         with pytest.raises(NetworkError):
             stream.send(b"x")
+
+
+def test_another_thread_ends_an_attempt_to_connect() -> None:
+    streams: list[Stream] = []
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):  # now its queue is full, and it answers nobody
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        threads = stack.enter_context(ThreadPoolExecutor())
+        server = Server("127.0.0.1", listener.getsockname()[1], "none")
+        attempt = threads.submit(Stream, server, connect_s=60, begun=streams.append)
+        eventually(lambda: streams)
+        eventually(lambda: streams[0].abort() or attempt.done())
+        with pytest.raises(NetworkError, match="cannot connect"):
+            attempt.result()

@@ -81,6 +81,12 @@ def test_accounts_share_a_context_until_the_certificates_to_trust_change(
     assert handshakes.context(one) is not context
 
 
+def shaken(handshakes: Handshakes, sock: socket.socket, server: Server) -> socket.socket:
+    secured = handshakes.wrap(sock, server)
+    handshakes.shake(secured, server)
+    return secured
+
+
 @contextlib.contextmanager
 def shaking(authority: Authority, handshakes: Handshakes, clients: int) -> Iterator[list[socket.socket]]:
     """Let clients shake hands with a server that has not answered; give its ends of the connections."""
@@ -92,7 +98,7 @@ def shaking(authority: Authority, handshakes: Handshakes, clients: int) -> Itera
         for _ in range(clients):
             sock = socket.create_connection(listener.getsockname(), 30)
             accepted.append(stack.enter_context(listener.accept()[0]))
-            done = threads.submit(handshakes.secure, sock, server)
+            done = threads.submit(shaken, handshakes, sock, server)
             stack.callback(lambda done=done: done.exception() or done.result().close())
         yield accepted
         for connection in accepted:
