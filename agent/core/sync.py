@@ -18,7 +18,7 @@ from agent.core.progress import Progress
 from agent.core.uidset import chunks, compress
 from agent.errors import Refused, StoreError
 from agent.net.base import Backend, Fetched, FlagState, FolderState, ShortBody
-from agent.store import folders, state
+from agent.store import folders, state, threads
 from agent.store.bulk import Bulk
 from agent.store.contents import Incoming
 from agent.store.db import Store, Transaction
@@ -28,8 +28,9 @@ from agent.store.messages import join_tags
 T = TypeVar("T")
 _log = logging.getLogger("agent.sync")
 
-_FIRST_LISTING, _LISTING = 120, 2000  # messages a FETCH lists: a screen first, then in bulk
-_ROWS = 200  # listed messages in one transaction
+_LISTING = (120, 4000)  # messages a FETCH lists: a screen first, then as many as come in _FETCH_S
+_FETCH_S = 0.5
+_ROWS = 500  # listed messages in one transaction
 _ARRIVALS = 50  # new messages brought here before our UIDNEXT advances
 _NO_EVENTS = ("sent", "drafts")
 
@@ -70,6 +71,7 @@ class FolderSync:
             self._take(row.id, server.changes.flags, server.changes.vanished)
         arrived = self._arrivals(row, server)
         listed = self._backfill(row.id)
+        self._thread_up()
 
         def work(tx: Transaction) -> None:
             state.lose_missing(tx, row.id, awaited, begun)
@@ -260,15 +262,17 @@ class FolderSync:
         row = folders.get(self._store.reader, folder)
         if row is None or row.backfill is None or row.backfill <= 1:
             return 0
-        known = state.known(self._store.reader, folder)
-        uids = [uid for uid in self._backend.uids(f"UID 1:{row.backfill - 1}") if uid not in known]
-        uids = sorted(uid for uid in uids if uid < (row.backfill or 1))
-        high, size, listed = row.backfill, _FIRST_LISTING, len(uids)
+        uids = self._unlisted(row, row.backfill)
+        high, size, listed = row.backfill, _LISTING[0], len(uids)
         try:
             while uids:
-                some, uids = uids[-size:], uids[:-size]
+                some = uids[-size:]
+                del uids[-size:]
+                begun = self._clock.monotonic()
                 high = self._list(row, some, high)
-                size = _LISTING
+                size = self._size_of_next(len(some), self._clock.monotonic() - begun)
+                if len(some) + len(uids) == listed:  # the first screen
+                    self._write(lambda tx: threads.join_some(tx, _LISTING[0]))
                 self._account.progress = Progress(f"listing {row.name}", listed - len(uids), listed)
                 self._between_commands(row)
             self._bulk.drain()  # whoever comes next starts from what is committed
@@ -281,6 +285,24 @@ class FolderSync:
         self._write(lambda tx: state.lose_unbound(tx, folder, now))
         self._write(lambda tx: folders.progress(tx, folder, backfill=1))
         return listed
+
+    def _unlisted(self, row: FolderRow, below: int) -> list[int]:
+        """Return the UIDs of the folder below one that are not known yet, in order."""
+        if below <= 1:
+            return []
+        known = state.uids(self._store.reader, row.id, below)
+        uids = self._backend.uids(f"UID 1:{below - 1}")
+        return sorted(uid for uid in uids if uid < below and uid not in known)
+
+    def _size_of_next(self, size: int, seconds: float) -> int:
+        """Return how many to list with the next FETCH, which should not keep the wire for long."""
+        least, most = _LISTING
+        return int(min(most, max(least, size * _FETCH_S / seconds))) if seconds > 0 else most
+
+    def _thread_up(self) -> None:
+        """Put what was listed into threads, which would have held up the listing."""
+        while self._write(lambda tx: threads.join_some(tx, _ROWS)):
+            self._between()
 
     def _list(self, row: FolderRow, uids: Sequence[int], high: int) -> int:
         """List some messages below `high`, down to where the listing has come; return the new low."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from agent.errors import NetworkError, Refused
 
 ROLES = ("inbox", "sent", "drafts", "trash", "archive", "junk", "all", "flagged")
@@ -91,8 +93,7 @@ class Changes:
     vanished: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True, gc=False):  # a hundred thousand of them in a listing
     """One message from the wire.
 
     `header` holds the header fields of a listing, `raw` the whole message in the bytes of the
@@ -122,7 +123,6 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-@dataclass(frozen=True, slots=True)
 class Letter:
     """A message as it is appended to a folder; `flags` are wire words (mail.flags.to_wire)."""
 
@@ -131,6 +131,7 @@ class Letter:
     received: int | None = None  # INTERNALDATE, seconds since 1970
 
 
+@dataclass(frozen=True, slots=True)
 class Pushed:
     """What came unasked: anything new, any flags, any removals in the selected folder; news of others."""
 
@@ -189,9 +190,8 @@ class Backend(Protocol):
     def watch_all(self) -> bool:
         """Ask to be told of changes in all folders from now on; return whether the server will."""
 
-    @property
-    def news(self) -> bool:
-        """Whether anything was pushed that neither `rest` nor `noop` has returned."""
+    def pushed(self) -> Pushed:
+        """Return what was pushed during earlier commands, without asking."""
 
     def status(self, folder: str) -> FolderState:
         """Ask for the state of a folder that need not be selected."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from agent.net.base import Fetched, FlagState, ShortBody
 from agent.net.imap_syntax import Value, flag_words, internal_date, items, number
@@ -102,7 +104,7 @@ class FetchReader:
     def heads(self) -> Iterator[Fetched]:
         """Yield messages of which only the first octets were asked for, as `raw`."""
         for row in self.headers():
-            yield replace(row, header=None, raw=row.header)
+            yield msgspec.structs.replace(row, header=None, raw=row.header)
 
     def messages(self) -> Iterator[Fetched]:
         """Yield whole messages; at the end raises ShortBody for those with octets missing."""

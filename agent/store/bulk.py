@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 from agent.store.db import Store, Transaction
 
-_AHEAD = 4  # so many may be under way: more would only take memory
+_AHEAD = 8  # so many may be under way: more would only take memory
 
 
 class Bulk:

@@ -7,15 +7,17 @@ batches: a first listing makes hundreds of thousands.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
+
+import msgspec
 
 from agent.mail.conversation import Entry
 from agent.mail.header import Envelope
 from agent.mail.parse import parse
 from agent.mail.words import split_cjk
-from agent.store import schema, threads
+from agent.store import parties, rows, schema, threads
 from agent.store.db import Transaction
 from agent.store.numbers import Numbers
 
@@ -34,8 +36,7 @@ class Body:
     whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A message as it came from the server, or as we wrote it ourselves (no uid)."""
 
     uid: int | None
@@ -45,13 +46,12 @@ class Incoming:
     size: int
     envelope: Envelope
     body: Body | None = None
-    date: int = field(init=False, default=0)
 
-    def __post_init__(self) -> None:
-        # A Date from the future would stick to the top of every list.
+    @property
+    def date(self) -> int:
+        """When it was sent; a Date from the future would stick to the top of every list."""
         sent = self.envelope.date
-        date = self.received if sent is None else min(sent, self.received + 86_400)
-        object.__setattr__(self, "date", date)
+        return self.received if sent is None else min(sent, self.received + 86_400)
 
 
 _Text = tuple[int, str, str, str, str]  # content, subject, people, body, attachment names
@@ -60,8 +60,7 @@ _ENVELOPE = (
     "message_id, subject, from_, to_, cc, bcc, list_id, sender, reply_to, return_path, in_reply_to, refs"
 ).split(", ")
 _BODY = "state, indexed, hash, traits, snippet, files, defects".split(", ")
-_COLUMNS = [*_ENVELOPE, *_BODY, "family"]
-_INSERT = f"INSERT INTO content (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
+_COLUMNS = (*_ENVELOPE, *_BODY, "family")
 _UPDATE = f"UPDATE content SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"
 _INDEX = "INSERT INTO text (rowid, subject, people, body, files) VALUES (?, ?, ?, ?, ?)"
 _UNINDEX = "INSERT INTO text (text, rowid, subject, people, body, files) VALUES ('delete', ?, ?, ?, ?, ?)"
@@ -75,7 +74,7 @@ def next_id(tx: Transaction, table: str) -> int:
 
 def add(tx: Transaction, items: Sequence[Incoming]) -> list[int]:
     """Return the content row of each message, adding those that are not known yet."""
-    numbers = Numbers(tx)
+    numbers = Numbers(tx, (item.date for item in items))
     ids: list[int] = []
     fresh: list[tuple[int, Incoming]] = []
     made: dict[str, int] = {}
@@ -94,20 +93,25 @@ def add(tx: Transaction, items: Sequence[Incoming]) -> list[int]:
 
 
 def _insert(tx: Transaction, fresh: Sequence[tuple[int, Incoming]]) -> None:
-    parties: dict[str, int | None] = {"": None}
-    families = threads.join(tx, [_entry(item.envelope, item.date) for _, item in fresh])
-    tx.executemany(
-        _INSERT,
+    numbers = parties.numbers(tx, _texts(item.envelope for _, item in fresh))
+    whole = [(n, item, item.body) for n, item in fresh if item.body is not None]
+    # What is only listed is threaded and indexed later: both would cost more than the listing.
+    joined = threads.join(tx, [_entry(item.envelope, item.date) for _, item, _ in whole])
+    families = dict(zip((n for n, _, _ in whole), joined, strict=True))
+    rows.insert(
+        tx,
+        "content",
+        ("id", *_COLUMNS),
         [
-            (n, *_envelope(tx, item.envelope, parties), *_body(item.envelope, item.body), family)
-            for (n, item), family in zip(fresh, families, strict=True)
+            (n, *_envelope(item.envelope, numbers), *_body(item.envelope, item.body), families.get(n))
+            for n, item in fresh
         ],
     )
-    bytes_ = [(n, item.body.raw) for n, item in fresh if item.body is not None]
-    if bytes_:
-        tx.executemany("INSERT INTO raw (content, bytes) VALUES (?, ?)", bytes_)
-    # What is only listed is indexed later, by index_some: the index would cost more than the listing.
-    _index(tx, [_text(n, item.envelope, item.body) for n, item in fresh if item.body is not None])
+    if whole:
+        tx.executemany(
+            "INSERT INTO raw (content, bytes) VALUES (?, ?)", [(n, body.raw) for n, _, body in whole]
+        )
+        _index(tx, [_text(n, item.envelope, body) for n, item, body in whole])
 
 
 def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> None:
@@ -115,7 +119,7 @@ def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> 
 
     What is here already is left alone; content that turns out to be known is shared.
     """
-    parties: dict[str, int | None] = {"": None}
+    numbers = parties.numbers(tx, _texts(envelope for _, envelope, _ in items))
     texts: list[_Text] = []
     for message, envelope, body in items:
         row = tx.execute(
@@ -135,7 +139,7 @@ def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> 
             tx.execute("DELETE FROM content WHERE id = ?", (content,))
             continue
         family = _family(tx, row, envelope)
-        tx.execute(_UPDATE, (*_envelope(tx, envelope, parties), *_body(envelope, body), family, content))
+        tx.execute(_UPDATE, (*_envelope(envelope, numbers), *_body(envelope, body), family, content))
         tx.execute("INSERT OR REPLACE INTO raw (content, bytes) VALUES (?, ?)", (content, body.raw))
         texts.append(_text(content, envelope, body))
     _index(tx, texts)
@@ -160,13 +164,19 @@ def _by_hash(tx: Transaction, key: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-def _envelope(tx: Transaction, envelope: Envelope, parties: dict[str, int | None]) -> tuple[object, ...]:
+def _texts(envelopes: Iterable[Envelope]) -> set[str]:
+    found: set[str] = set()
+    for each in envelopes:
+        found.update((each.from_, each.to, each.cc, each.bcc, each.list_id))
+    return found
+
+
+def _envelope(envelope: Envelope, numbers: dict[str, int | None]) -> tuple[object, ...]:
     """Return the values of the columns _ENVELOPE."""
     return (
-        envelope.message_id, envelope.subject, party(tx, envelope.from_, parties),
-        party(tx, envelope.to, parties), party(tx, envelope.cc, parties), party(tx, envelope.bcc, parties),
-        party(tx, envelope.list_id, parties), envelope.sender, envelope.reply_to, envelope.return_path,
-        " ".join(envelope.in_reply_to), " ".join(envelope.references),
+        envelope.message_id, envelope.subject, numbers[envelope.from_], numbers[envelope.to],
+        numbers[envelope.cc], numbers[envelope.bcc], numbers[envelope.list_id], envelope.sender,
+        envelope.reply_to, envelope.return_path, " ".join(envelope.in_reply_to), " ".join(envelope.references),
     )  # fmt: skip
 
 
@@ -177,19 +187,6 @@ def _body(envelope: Envelope, body: Body | None) -> tuple[object, ...]:
     state = schema.WHOLE if body.whole else schema.PARTIAL
     key = body.hash if body.whole else None
     return (state, 1, key, body.traits, body.snippet, "\n".join(body.files), "\n".join(body.defects))
-
-
-def party(tx: Transaction, text: str, known: dict[str, int | None]) -> int | None:
-    """Return the id of a text of names and addresses; `known` remembers those of a batch."""
-    if text in known:
-        return known[text]
-    row = tx.execute("SELECT id FROM party WHERE text = ?", (text,)).fetchone()
-    if row is None:
-        row = tx.execute(
-            "INSERT INTO party (text, folded) VALUES (?, ?) RETURNING id", (text, text.casefold())
-        ).fetchone()
-    known[text] = int(row[0])
-    return known[text]
 
 
 # -- the text index --------------------------------------------------------------------------

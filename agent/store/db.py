@@ -58,6 +58,7 @@ class Store:
             try:
                 self._writer = self._connect()
                 opened.callback(self._writer.close)
+                self._writer.execute("PRAGMA cache_size = -32000")
                 schema.migrate(self._writer)
                 self._readable()
             except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -166,6 +167,7 @@ class Store:
             "foreign_keys = OFF",
             "temp_store = MEMORY",
             "cache_size = -8000",
+            "wal_autocheckpoint = 4000",  # pages, 16 MB: in bulk work many are written again and again
         ):
             connection.execute(f"PRAGMA {pragma}")
         tags.register(connection)

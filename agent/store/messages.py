@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from agent.store import care, contents, schema
+from agent.store import care, contents, rows, schema
 from agent.store.contents import Incoming, next_id
 from agent.store.db import Transaction
 from agent.store.tags import join_tags as join_tags
@@ -23,6 +23,12 @@ FROM message m JOIN content c ON c.id = m.content
   LEFT JOIN party cc ON cc.id = c.cc LEFT JOIN party b ON b.id = c.bcc
   LEFT JOIN party l ON l.id = c.list_id
 """
+
+
+_COLUMNS = (
+    "id", "account", "folder", "content", "flags", "tags", "date", "received", "size",
+    "s_folder", "s_uid", "s_flags", "s_tags",
+)  # fmt: skip
 
 
 def get(db: Transaction, message: int) -> sqlite3.Row | None:
@@ -81,19 +87,16 @@ def insert(tx: Transaction, account: int, folder: int, items: Sequence[Incoming]
     """Add rows for messages that lie in a folder of the server; return their ids."""
     found = contents.add(tx, items)
     first = next_id(tx, "message")
-    rows = [
+    ids = range(first, first + len(items))
+    added = [
         (
-            first + n, account, folder, content, item.flags, item.tags, item.date, item.received, item.size,
+            message, account, folder, content, item.flags, item.tags, item.date, item.received, item.size,
             folder, item.uid, item.flags, item.tags,
         )
-        for n, (item, content) in enumerate(zip(items, found, strict=True))
+        for message, item, content in zip(ids, items, found, strict=True)
     ]  # fmt: skip
-    tx.executemany(
-        "INSERT INTO message (id, account, folder, content, flags, tags, date, received, size,"
-        " s_folder, s_uid, s_flags, s_tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        rows,
-    )
-    return [row[0] for row in rows]
+    rows.insert(tx, "message", _COLUMNS, added)
+    return [*ids]
 
 
 def insert_local(

@@ -34,6 +34,12 @@ def known(db: Transaction, folder: int, *, low: int = 1) -> dict[int, Known]:
     return {row[1]: Known(*row) for row in rows}
 
 
+def uids(db: Transaction, folder: int, below: int) -> set[int]:
+    """Return the UIDs below one that a folder was last seen to have."""
+    sql = "SELECT s_uid FROM message WHERE s_folder = ? AND s_uid < ?"
+    return {row[0] for row in db.execute(sql, (folder, below))}
+
+
 def count(db: Transaction, folder: int) -> int:
     """Return how many messages a folder had on the server when last seen."""
     sql = "SELECT count(*) FROM message WHERE s_folder = ? AND s_uid IS NOT NULL"

@@ -8,12 +8,13 @@ is that of the subject, or that of the family where there is none.
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from agent.mail.conversation import NO_SUBJECT, Entry, Lead, number_of, numbers_of, subject_numbers
+from agent.store import rows
 
 _CHUNK = 20_000
 _NAME = re.compile(r"t[0-9a-f]{1,16}")
@@ -43,9 +44,11 @@ SELECT f.id, r.id, r.thread, r.late, r.date FROM json_each(?) j JOIN family f ON
 """
 _CONTENTS = """
 SELECT c.id, c.message_id, c.refs, c.in_reply_to, c.subject,
-  (SELECT min(date) FROM message m WHERE m.content = c.id) AS date
-FROM content c WHERE c.id > ? ORDER BY c.id LIMIT ?
+  (SELECT min(date) FROM message m WHERE m.content = c.id) AS date FROM content c
 """
+_ALL = f"{_CONTENTS} WHERE c.id > ? ORDER BY c.id LIMIT ?"
+_ALONE = f"{_CONTENTS} WHERE c.family IS NULL ORDER BY c.id DESC LIMIT ?"
+_SET = "UPDATE content SET family = value ->> 1 FROM json_each(?) WHERE content.id = value ->> 0"
 _OF_MESSAGE = (
     "SELECT f.thread FROM message m JOIN content c ON c.id = m.content JOIN family f ON f.id = c.family"
 )
@@ -79,9 +82,9 @@ class _Growth:
         self._leads: dict[int, Lead] = {}
         self._stored: dict[int, Lead] = {}
         self._fresh: list[int] = []
-        mentioned = tx.execute(_MENTIONED, (json.dumps(sorted(keys)),)).fetchall()
+        mentioned = tx.execute(_MENTIONED, (rows.listed(sorted(keys)),)).fetchall()
         self._families: dict[int, int] = {key: family for key, family in mentioned}
-        touched = json.dumps([*set(self._families.values())])
+        touched = rows.listed(set(self._families.values()))
         for family, root, thread, late, date in tx.execute(_ROOTS, (touched,)).fetchall():
             self._up[family] = self._up[root] = root
             self._leads[root] = self._stored[root] = (bool(late), date, _subject(thread))
@@ -126,15 +129,15 @@ class _Growth:
     def write(self, tx: sqlite3.Connection) -> None:
         """Store what has changed."""
         roots = [family for family, up in self._up.items() if family == up]
-        tx.executemany(
-            "INSERT INTO family (id, root, thread, late, date) VALUES (?1, ?1, ?2, ?3, ?4)",
-            [(root, _thread(root, self._leads[root]), *self._leads[root][:2]) for root in roots
+        rows.insert(
+            tx,
+            "family",
+            ("id", "root", "thread", "late", "date"),
+            [(root, root, _thread(root, self._leads[root]), *self._leads[root][:2]) for root in roots
              if root not in self._stored],
         )  # fmt: skip
-        tx.executemany(
-            "INSERT INTO mention (key, family) VALUES (?, ?)",
-            [(key, self.find(self._families[key])) for key in sorted(self._fresh)],
-        )
+        found = [(key, self.find(self._families[key])) for key in sorted(self._fresh)]
+        rows.insert(tx, "mention", ("key", "family"), found)
         self._write_changed(tx, [root for root in roots if root in self._stored])
 
     def _write_changed(self, tx: sqlite3.Connection, roots: Sequence[int]) -> None:
@@ -166,13 +169,22 @@ def rebuild(tx: sqlite3.Connection) -> None:
     tx.execute("DELETE FROM mention")
     tx.execute("DELETE FROM family")
     last = -(1 << 63)
-    while rows := tx.execute(_CONTENTS, (last, _CHUNK)).fetchall():
-        last = rows[-1][0]
-        families = join(tx, [entry_of(*row[1:]) for row in rows])
-        tx.executemany(
-            "UPDATE content SET family = ? WHERE id = ?",
-            [(family, row[0]) for family, row in zip(families, rows, strict=True)],
-        )
+    while some := tx.execute(_ALL, (last, _CHUNK)).fetchall():
+        last = some[-1][0]
+        _join_stored(tx, some)
+
+
+def join_some(tx: sqlite3.Connection, limit: int) -> int:
+    """Join some contents that were only listed so far, the newest first; return how many."""
+    found = tx.execute(_ALONE, (limit,)).fetchall()
+    _join_stored(tx, found)
+    return len(found)
+
+
+def _join_stored(tx: sqlite3.Connection, contents: Sequence[Sequence[Any]]) -> None:
+    families = join(tx, [entry_of(*row[1:]) for row in contents])
+    pairs = [(row[0], family) for family, row in zip(families, contents, strict=True)]
+    tx.execute(_SET, (rows.listed(pairs),))
 
 
 def entry_of(message_id: str, refs: str, in_reply_to: str, subject: str, date: int | None) -> Entry:

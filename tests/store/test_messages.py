@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +54,9 @@ def test_the_uid_is_told_only_for_the_folder_it_is_shown_in(one: Case) -> None:
 
 def test_a_date_from_the_future_does_not_stick_to_the_top(one: Case) -> None:
     item = listed(1, 1)
-    ahead = replace(item, envelope=structs.replace(item.envelope, date=item.received + 10 * 365 * 86_400))
+    ahead = structs.replace(
+        item, envelope=structs.replace(item.envelope, date=item.received + 10 * 365 * 86_400)
+    )
     [message] = one.place(ahead)
     row = messages.get(one.store.reader, message)
     assert row is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,7 @@ def where(one: Case, message: int) -> tuple[int | None, int | None]:
 
 def nameless(item: Incoming) -> Incoming:
     """Return the message without its Message-ID."""
-    return replace(item, envelope=structs.replace(item.envelope, message_id=""))
+    return structs.replace(item, envelope=structs.replace(item.envelope, message_id=""))
 
 
 # -- ids -------------------------------------------------------------------------------------
@@ -58,9 +57,9 @@ def test_a_message_that_differs_is_another_one(one: Case, other: str) -> None:
     vanish(one, 1)
     item = listed(7, 1)
     changed = {
-        "size": replace(item, size=item.size + 1),
-        "received": replace(item, received=item.received + 1),
-        "name": replace(item, envelope=structs.replace(item.envelope, message_id="else@example.com")),
+        "size": structs.replace(item, size=item.size + 1),
+        "received": structs.replace(item, received=item.received + 1),
+        "name": structs.replace(item, envelope=structs.replace(item.envelope, message_id="else@example.com")),
     }[other]
     assert one.place(changed, folder=one.archive) != [message]
 
@@ -88,10 +87,10 @@ def test_under_a_new_uidvalidity_each_is_found_again_by_what_it_is(one: Case) ->
 
 def test_two_of_the_same_are_told_apart_by_what_they_have_most_in_common(one: Case) -> None:
     item = listed(1, 1)
-    later = replace(listed(2, 1), received=item.received + 60)
+    later = structs.replace(listed(2, 1), received=item.received + 60)
     first, second = one.place(item, later)
     one.store.write(lambda tx: state.unbind(tx, one.inbox)).result()
-    assert one.place(replace(later, uid=11), replace(item, uid=12)) == [second, first]
+    assert one.place(structs.replace(later, uid=11), structs.replace(item, uid=12)) == [second, first]
 
 
 def test_twenty_thousand_are_found_again_in_a_moment(one: Case) -> None:
@@ -100,7 +99,7 @@ def test_twenty_thousand_are_found_again_in_a_moment(one: Case) -> None:
         one.place(*items[start : start + 1000])
     one.store.write(lambda tx: state.unbind(tx, one.inbox)).result()
     begun = time.process_time()
-    one.place(*(replace(item, uid=(item.uid or 0) + 50_000) for item in items[:2000]))
+    one.place(*(structs.replace(item, uid=(item.uid or 0) + 50_000) for item in items[:2000]))
     assert time.process_time() - begun < 2  # each by an index: without, this took minutes
 
 
@@ -201,7 +200,7 @@ def test_what_we_appended_ourselves_is_no_news(one: Case) -> None:
 
     message = one.store.write(append).result()
     longer = whole(5, 1)
-    grown = replace(longer, size=longer.size + 30)  # a server may add a line
+    grown = structs.replace(longer, size=longer.size + 30)  # a server may add a line
     assert one.place(grown, folder=one.archive, events=True) == [message]
     assert state.due(one.store.reader) == []
 

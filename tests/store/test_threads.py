@@ -55,7 +55,9 @@ def incoming(entry: Entry, uid: int = 1, body: Body | None = None) -> Incoming:
 
 def insert(tx: Transaction, entries: Sequence[Entry], first: int = 1, account: int = 1) -> list[int]:
     items = [incoming(entry, first + n) for n, entry in enumerate(entries)]
-    return messages.insert(tx, account, account, items)
+    ids = messages.insert(tx, account, account, items)
+    threads.join_some(tx, len(items))
+    return ids
 
 
 def names(groups: Sequence[object]) -> set[frozenset[int]]:
@@ -128,7 +130,8 @@ def test_a_thread_keeps_its_name_when_answers_and_missing_messages_come(store: S
 
 
 def test_a_thread_without_subject_keeps_the_older_name_when_two_join(store: Store) -> None:
-    one, two = store.write(lambda tx: insert(tx, [entry("a"), entry("b")])).result()
+    one = store.write(lambda tx: insert(tx, [entry("a")])).result()[0]
+    two = store.write(lambda tx: insert(tx, [entry("b")], 2)).result()[0]
     older = threads.number_of_message(store.reader, one)
     assert threads.number_of_message(store.reader, two) != older
     store.write(lambda tx: insert(tx, [entry("c", "b", "a", date=3)], 3)).result()
