@@ -244,6 +244,7 @@ def _name(text: str) -> str:
 def _addr_only(value: str) -> str:
     if (
         value.isascii()
+        and value.isprintable()
         and value[:1] == "<"
         and value[-1:] == ">"
         and value.count("<") == 1

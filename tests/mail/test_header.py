@@ -5,6 +5,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from agent.mail.address import format_addresses, parse_addresses
 from agent.mail.header import (
@@ -204,3 +205,9 @@ def test_a_listing_asks_for_every_field_an_envelope_needs() -> None:
         if line.partition(b":")[0].decode().lower() in names
     )
     assert read_header(kept) == whole
+
+
+@pytest.mark.parametrize("value", [b"a\0b <x\0@y>", b"=?utf-8?q?a=00b?= <x@y>", b"<a\0b@c>", b"<a\0b>\xff"])
+def test_no_field_of_an_envelope_holds_a_nul(value: bytes) -> None:
+    header = b"".join(b"%s: %s\r\n" % (name.encode(), value) for name in LISTING_FIELDS)
+    assert "\0" not in "".join(map(str, astuple(read_header(header))))
