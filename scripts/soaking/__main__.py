@@ -10,12 +10,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.soaking.campaign import Campaign, Different, Point
+from scripts.soaking.campaign import Campaign, Different, Point, sample
 from scripts.soaking.scenarios import SCENARIOS
 from scripts.soaking.zygote import Zygote
 from tests.harness import dovecot
@@ -41,6 +41,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("name", nargs="*", help="scenarios whose names begin so; without it all of them")
     parser.add_argument("--sample", type=int, metavar="N", help="at most N steps of each scenario")
+    parser.add_argument("--every", action="store_true", help="also at steps that are as good as others")
     parser.add_argument("--at", metavar="FAULT:N", help="one step only, such as kill:17")
     parser.add_argument("--jobs", type=int, default=(os.cpu_count() or 1) + 1, help="runs at a time")
     parser.add_argument("--json", type=Path, help="write the results here as well")
@@ -96,7 +97,7 @@ def soak(rows: list[Row], options: argparse.Namespace) -> None:
         tries = []
         for row, ready in prepared:
             ready.result()
-            points = chosen(row.campaign.points, options)
+            points = chosen(row.campaign, options)
             row.points = len(points)
             tries += [workers.attempt(row, point) for point in points]
             print(f"{row.campaign.scenario.name}: {row.points} points", file=sys.stderr, flush=True)
@@ -106,17 +107,13 @@ def soak(rows: list[Row], options: argparse.Namespace) -> None:
         workers.stop()
 
 
-def chosen(points: list[Point], options: argparse.Namespace) -> list[Point]:
+def chosen(campaign: Campaign, options: argparse.Namespace) -> Sequence[Point]:
     """Return the points to be tried."""
     if options.at:
         fault, _, at = options.at.partition(":")
-        return [point for point in points if (point.fault, str(point.at)) == (fault, at)]
+        return [point for point in campaign.points if (point.fault, str(point.at)) == (fault, at)]
+    points = campaign.points if options.every else campaign.telling()
     return sample(points, options.sample) if options.sample else points
-
-
-def sample(points: list[Point], count: int) -> list[Point]:
-    """Return `count` of the points, spread evenly."""
-    return points if len(points) <= count else [points[i * len(points) // count] for i in range(count)]
 
 
 def report(rows: list[Row]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,11 @@ _CHANGES = re.compile(
     r"before (?:sending|saying) (?:UID )?"
     r"(?:APPEND|STORE|COPY|MOVE|EXPUNGE|CREATE|DELETE|RENAME|SUBSCRIBE|UNSUBSCRIBE|mail FROM|DATA)\b.*",
     re.IGNORECASE,
+)
+# What only asks.
+_ASKS = re.compile(
+    r"(?:before sending|with the answer to)"
+    r" (CAPABILITY|AUTHENTICATE|LOGIN|ENABLE|LIST|STATUS|SELECT|UNSELECT|NOOP|UID SEARCH|UID FETCH|LOGOUT)\b"
 )
 _DATA_SENT = "after the commit of core.outbound.Outbound._change"
 _SENT = "after the commit of core.outbound.Outbound._sent"
@@ -63,6 +68,11 @@ class Point:
 
     def __str__(self) -> str:
         return f"{self.fault} {self.at}: {self.label}"
+
+
+def sample(points: Sequence[Point], count: int) -> Sequence[Point]:
+    """Return at most `count` of the points, spread evenly."""
+    return [points[(2 * i + 1) * len(points) // (2 * count)] for i in range(min(count, len(points)))]
 
 
 class Campaign:
@@ -102,6 +112,25 @@ class Campaign:
         self._expect_silence(zygote, place)
         self._remember(request.trace.read_text().splitlines())
         self._discard(place)
+
+    def telling(self) -> list[Point]:
+        """Return the points without those that find server and store as another one does.
+
+        Between two commits and commands that change something, one question to the server is as good
+        as another to be killed at; and of answers that tell and change nothing, the first and the last
+        of each kind stand for all that may be lost.
+        """
+        kept = []
+        killing = [point for point in self.points if point.fault == KILL]
+        for point, following in zip(killing, [*killing[1:], None], strict=True):
+            if not (_ASKS.match(point.label) and following is not None and _ASKS.match(following.label)):
+                kept.append(point)
+        losing: dict[str, list[Point]] = {}
+        for point in self.points:
+            if point.fault == LOSE:
+                asks = _ASKS.match(point.label)
+                losing.setdefault(asks[1] if asks else str(point.at), []).append(point)
+        return kept + [point for points in losing.values() for point in {points[0]: 0, points[-1]: 0}]
 
     def _remember(self, steps: list[str]) -> None:
         answers = [

@@ -81,14 +81,14 @@ def _drain(agent: Agent, *, journal_first: bool) -> None:
     """Return when there is nothing left to do: the last sync has heard of all that was done before it."""
     if journal_first:
         _settle(agent)
-    for _ in range(4):
-        _sync(agent)
+    for _ in range(5):
         before = _operations(agent)
+        _sync(agent)
         _settle(agent)
-        if _operations(agent) == before:
+        if not agent.wait_filled(_PATIENCE_S):
+            raise TimeoutError("bodies are still not here")
+        if _operations(agent) == before and all(a.online for a in agent.context.accounts.values()):
             break
-    if not agent.wait_filled(_PATIENCE_S):
-        raise TimeoutError("bodies are still not here")
 
 
 def _operations(agent: Agent) -> list[tuple[int, str]]:
@@ -96,8 +96,14 @@ def _operations(agent: Agent) -> list[tuple[int, str]]:
 
 
 def _settle(agent: Agent) -> None:
-    if not agent.wait_idle(_PATIENCE_S):
-        raise TimeoutError(f"still at work: {agent.pending()}")
+    """Return when all that was asked for is done, also when the line is cut meanwhile."""
+    accounts = agent.context.accounts.values()
+    while True:
+        if not agent.wait_idle(_PATIENCE_S):
+            raise TimeoutError(f"still at work: {agent.pending()}")
+        if not any(account.status.startswith("offline:") for account in accounts):
+            return
+        agent.context.store.wait_until(lambda: all(account.online for account in accounts), _PATIENCE_S)
 
 
 def _sync(agent: Agent) -> None:
