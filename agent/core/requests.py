@@ -15,13 +15,13 @@ from agent.clock import Clock
 from agent.core import bodies
 from agent.core.account import Account
 from agent.core.server_search import Searcher
+from agent.core.sweep import Sweep
 from agent.core.uidset import chunks
 from agent.errors import CommandError, NotFound, Refused
 from agent.net.base import Backend, ShortBody
 from agent.store import contents, folders, job_rows, journal
 from agent.store.contents import Incoming
 from agent.store.db import Row, Store
-from agent.store.folders import FolderRow
 
 _log = logging.getLogger("agent.requests")
 _MESSAGES = 50  # whole messages in one FETCH
@@ -33,15 +33,13 @@ class Requests:
 
     def __init__(
         self, store: Store, clock: Clock, backend: Backend, account: Account,
-        list_folders: Callable[[], None], sync_folders: Callable[[Sequence[FolderRow]], list[str]],
-        sync_later: Callable[[int], None],
+        sweep: Sweep, sync_later: Callable[[int], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._clock = clock
         self._backend = backend
         self._account = account
-        self._list_folders = list_folders
-        self._sync_folders = sync_folders
+        self._sweep = sweep
         self._sync_later = sync_later
         self._syncing: int | None = None  # the job of the sync that is running
         self._published = 0.0
@@ -89,11 +87,11 @@ class Requests:
             raise CommandError(f"{self._account.name} does not know how to {kind}")
 
     def _sync(self, names: Sequence[str] | None) -> None:
-        self._list_folders()
+        states = self._sweep.survey(lambda name: names is None or name in names)
         rows = folders.of_account(self._store.reader, self._account.id)
         for name in set(names or ()) - {row.name for row in rows}:
             raise NotFound(f"{self._account.name} has no folder {name!r} any more")
-        errors = self._sync_folders([row for row in rows if names is None or row.name in names])
+        errors = self._sweep.sync([row for row in rows if names is None or row.name in names], states)
         if errors:
             raise CommandError("; ".join(errors))
 
@@ -155,7 +153,7 @@ class Requests:
     def _create(self, name: str, again: bool) -> None:
         if not (again and self._exists(name)):
             self._backend.create_folder(name)
-        self._list_folders()
+        self._sweep.survey()
 
     def _rename(self, name: str, new: str, again: bool) -> None:
         if not (again and self._exists(new) and not self._exists(name)):
@@ -163,12 +161,12 @@ class Requests:
         row = folders.find(self._store.reader, self._account.id, name)
         if row is not None:
             self._store.write(lambda tx: folders.rename(tx, row.id, new)).result()
-        self._list_folders()
+        self._sweep.survey()
 
     def _delete(self, name: str, again: bool) -> None:
         if not again or self._exists(name):
             self._backend.delete_folder(name)
-        self._list_folders()
+        self._sweep.survey()
 
     def _exists(self, name: str) -> bool:
         return any(info.name == name for info in self._backend.folders())

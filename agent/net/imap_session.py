@@ -12,13 +12,14 @@ from dataclasses import replace
 
 from agent.errors import NetworkError, Refused
 from agent.mail.header import LISTING_FIELDS
-from agent.net.base import FolderInfo, FolderState, Server
+from agent.net.base import FolderInfo, FolderState, Pushed, Server
 from agent.net.imap_folders import encoded, listed, with_roles
 from agent.net.imap_login import log_in
 from agent.net.imap_select import Selecting, state_of_status, states_of_status
 from agent.net.imap_watch import NOTIFY, Watch
 from agent.net.said import refusal
 from agent.net.secrets import logging_in
+from agent.net.stream import Stream
 from agent.net.tls import Handshakes
 from agent.net.wire import Answer, Client, Response, Wire, guard, quote
 
@@ -47,6 +48,8 @@ class Session:
         self._handshakes = handshakes or Handshakes()
         self._limits = {"connect_s": connect_s, "read_s": read_s}
         self._client: Client | None = None
+        self._stream: Stream | None = None
+        self._aborted = False
         self._selected: str | None = None
         self._opened: FolderState | None = None
         self._enabled: frozenset[str] = frozenset()
@@ -92,13 +95,19 @@ class Session:
     def connect(self) -> None:
         """Connect, secure and log in."""
         self.close()
-        client = Client(self.server, self._handshakes, **self._limits)
+        client = Client(self.server, self._handshakes, self._begin, **self._limits)
         self._client = client
         with logging_in(self, self._secret):
             if self.server.security == "starttls":
                 self._start_tls(client)
             log_in(client, self.server, self._secret)
             self._discover(client)
+
+    def _begin(self, stream: Stream) -> None:
+        """Take note of the connection, for `abort`, before the server has said a word."""
+        self._stream = stream
+        if self._aborted:
+            stream.abort()
 
     def _start_tls(self, client: Client) -> None:
         if client.wire.state != "NONAUTH":  # a PREAUTH greeting would skip TLS (CVE-2020-14093)
@@ -134,8 +143,9 @@ class Session:
 
     def abort(self) -> None:
         """Hang up at once, from any thread: a command on the wire ends with a NetworkError."""
-        if (client := self._client) is not None:
-            client.wire.stream.abort()
+        self._aborted = True
+        if (stream := self._stream) is not None:
+            stream.abort()
 
     @property
     def _wire(self) -> Wire:
@@ -172,7 +182,8 @@ class Session:
     def survey(self, wanted: Callable[[str], bool]) -> list[FolderInfo]:
         """List all folders, with the states of the wanted ones: one round trip with LIST-STATUS (RFC 5819).
 
-        Without it STATUS is asked for each, all at once. The selected folder is brought up to date before.
+        Without it STATUS is asked for each, all at once. The selected folder is told without a state when
+        something happened there: its STATUS is what this session had seen of it.
         """
         if not {"LIST-STATUS", "LIST-EXTENDED"} <= self.capabilities:
             found = self.folders()
@@ -183,6 +194,8 @@ class Session:
             responses = self._run_all([["LIST", '""', '"*"', returns]], "the list of folders is")
             found, self._raw_names = listed(responses)
             found, states = with_roles(found, marked), states_of_status(responses)
+        if self._selected and self._watch.pending_here:
+            states.pop(self._selected, None)
         return [replace(info, state=states.get(info.name)) for info in found]
 
     def _states(self, names: Sequence[str]) -> dict[str, FolderState]:
@@ -195,11 +208,9 @@ class Session:
         return states
 
     def _run_all(self, commands: Sequence[Sequence[str | bytes]], what: str = "") -> list[Response]:
-        """Run commands that ask for states, without waiting in between; with `what` a refusal is an error.
-
-        The selected folder is brought up to date before: what it is told with is what this session has seen.
-        """
+        """Run commands that ask for states, without waiting in between; with `what` a refusal is an error."""
         wire = self._wire
+        # Dovecot may look after the selected folder as late as with the last of these commands.
         noop = [["NOOP"]] if self._selected else []
         tags = [wire.submit(*words) for words in (*noop, *commands)]
         answers = [wire.end(tag) for tag in tags]
@@ -226,10 +237,9 @@ class Session:
             return False
         return True
 
-    @property
-    def news(self) -> bool:
-        """Whether anything was pushed that neither `rest` nor `noop` has returned."""
-        return self._watch.pending
+    def pushed(self) -> Pushed:
+        """Return what was pushed during earlier commands, without asking."""
+        return self._watch.take()
 
     def status(self, folder: str) -> FolderState:
         """Ask for the state of a folder that is not selected."""

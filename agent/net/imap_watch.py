@@ -20,7 +20,7 @@ _MOST_FOLDERS = 10_000
 # Whatever happens to the messages of any folder. A name or a list of folders would have to be changed
 # later, and Dovecot 2.3 tells nothing more after a second NOTIFY.
 _EVENTS = "(MessageNew MessageExpunge FlagChange)"
-NOTIFY = f"SET STATUS (selected {_EVENTS}) (personal {_EVENTS})"
+NOTIFY = f"SET (selected {_EVENTS}) (personal {_EVENTS})"
 
 
 class Watch:
@@ -77,7 +77,12 @@ class Watch:
     @property
     def pending(self) -> bool:
         """Whether anything was pushed that `take` has not handed out."""
-        return self._arrivals or self._flags or self._removals or self._overflow or bool(self._elsewhere)
+        return self.pending_here or self._overflow or bool(self._elsewhere)
+
+    @property
+    def pending_here(self) -> bool:
+        """Whether anything was pushed about the selected folder."""
+        return self._arrivals or self._flags or self._removals
 
     def take(self, woken: bool = False) -> Pushed:
         """Return what was pushed, and forget it."""

@@ -145,6 +145,11 @@ def progress(tx: Transaction, folder: int, **columns: int | float | None) -> Non
     tx.execute(f"UPDATE folder SET {names} WHERE id = :folder", {**columns, "folder": folder})
 
 
+def stand(tx: Transaction, ids: Iterable[int], now: float) -> None:
+    """Note of folders that they equal the server, as its STATUS shows."""
+    tx.executemany("UPDATE folder SET synced = ? WHERE id = ?", [(now, folder) for folder in ids])
+
+
 def step_down(tx: Transaction, folder: int, high: int, low: int) -> bool:
     """Let the listing newest first go down from one UID to the next; False when it is not at `high`."""
     sql = "UPDATE folder SET backfill = ? WHERE id = ? AND backfill = ?"

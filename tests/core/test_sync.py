@@ -320,14 +320,16 @@ def test_one_folder_that_cannot_be_opened_is_told_and_stops_no_other(
     assert subjects(work, "Trash") == ["number 1"]
 
 
-def test_a_quiet_sync_asks_for_no_flags_where_the_server_tells_changes(
+def test_a_sync_asks_for_no_flags_where_the_server_tells_changes(
     make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: StartProxy
 ) -> None:
     dovecot.save(user, mail(1))
     proxy = start_proxy(dovecot.ports["imap"])
     work = synced(make_agent(user, imap=through(proxy), fetch={"idle": False}))
+    dovecot.doveadm("flags", "add", "-u", user, "\\Seen", "mailbox", "INBOX", "all")
     before = len(proxy.sent)
     work.sync().wait(20)
+    assert set(work.inbox[0].flags) == {"seen"}
     sent = proxy.sent[before:]
     assert b"QRESYNC (" in sent
     assert b"FETCH" not in sent
