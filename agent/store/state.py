@@ -226,6 +226,13 @@ def _expected(tx: Transaction, folder: int, item: Incoming) -> int | None:
     return None
 
 
+# A copy or an append that failed or was taken back: the server never had that message.
+_NEVER_CAME = """
+coalesce((SELECT op.state FROM op WHERE op.message = m.id AND op.kind IN ('copy', 'append')
+  ORDER BY op.id DESC LIMIT 1) IN ('failed', 'cancelled'), 0)
+"""
+
+
 def _identity(tx: Transaction, account: int, item: Incoming, *, gone: bool) -> sqlite3.Row | None:
     """Find a message of the account that is the same by Message-ID, size and internal date.
 
@@ -237,7 +244,7 @@ def _identity(tx: Transaction, account: int, item: Incoming, *, gone: bool) -> s
     row: sqlite3.Row | None = tx.execute(
         "SELECT m.id, m.s_folder, m.s_uid FROM content c JOIN message m ON m.content = c.id"
         " WHERE c.message_id = ? AND m.account = ? AND (c.hash IS NULL OR ? = '' OR c.hash = ?)"
-        f" AND m.size = ? AND m.received = ? AND m.gone IS {'NOT NULL' if gone else 'NULL'}"
+        f" AND m.size = ? AND m.received = ? AND m.gone IS {f'NOT NULL AND NOT {_NEVER_CAME}' if gone else 'NULL'}"
         " ORDER BY m.gone DESC LIMIT 1",
         (item.envelope.message_id, account, key, key, item.size, item.received),
     ).fetchone()

@@ -51,6 +51,19 @@ def test_a_message_that_left_one_folder_and_turns_up_in_another_keeps_its_id(one
     assert one.store.read("SELECT gone FROM message")[0][0] is None
 
 
+def test_a_copy_that_never_came_to_be_does_not_stand_in_for_its_original(one: Case) -> None:
+    [message] = one.place(listed(1, 1))
+
+    def work(tx: Transaction) -> None:
+        job = job_rows.add_job(tx, "verb", "copied", NOW)
+        changes.copy(tx, job, [message], one.archive, one.account)
+        job_rows.cancel(tx, job, NOW + 1)
+
+    vanish(one, 1)
+    one.store.write(work).result()
+    assert one.place(listed(7, 1), folder=one.archive) == [message]
+
+
 @pytest.mark.parametrize("other", ["size", "received", "name"])
 def test_a_message_that_differs_is_another_one(one: Case, other: str) -> None:
     [message] = one.place(listed(1, 1))
