@@ -16,12 +16,14 @@ def chunks(uids: Iterable[int], most: int = 1_000_000) -> Iterator[tuple[str, li
     """Split UIDs into sets that fit a command line, of at most `most` UIDs; yield (set, UIDs)."""
     current: list[int] = []
     ordered = sorted(uids)
-    length, previous = 0, None
+    length, run, previous = 0, 0, None
     for uid in ordered:
-        cost = 0 if previous is not None and uid == previous + 1 else 22
+        run = run + 1 if previous is not None and uid == previous + 1 else 1
+        # A range is written as its first and its last.
+        cost = len(str(uid)) + 1 if run <= 2 else 0
         if current and (length + cost > _LONGEST or len(current) >= most):
             yield compress(current), current
-            current, length, cost = [], 0, 22
+            current, length, run, cost = [], 0, 1, len(str(uid)) + 1
         current.append(uid)
         length += cost
         previous = uid

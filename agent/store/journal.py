@@ -27,24 +27,27 @@ def accounts_with_work(db: Transaction) -> set[int]:
     return {row[0] for row in rows}
 
 
-_OP = "op.*, m.s_folder, m.s_uid, m.s_flags, m.size, m.content FROM op JOIN message m ON m.id = op.message"
+REMOVED = "the message was removed on the server"  # or moved, by another client
+
+_OP = "op.*, m.s_folder, m.s_uid, m.s_flags, m.size, m.received, m.content FROM op JOIN message m ON m.id = op.message"
 
 
-def runnable(db: Transaction, account: int, limit: int = 2000) -> list[sqlite3.Row]:
+def runnable(db: Transaction, account: int, limit: int = 1000, *, hurried: bool = False) -> list[sqlite3.Row]:
     """Return the operations of an account that can go to the wire now, oldest first.
 
     An operation on a message waits while an older one on it is open. A copy is of its moment: it waits
     also for what was asked of its original before, and what was asked of that after waits for the copy.
-    One whose message has no UID yet waits until it has one; an append waits for the bytes. What is part
-    of a bulk job waits for all that is not. A copy of what is gone can go: to be told.
+    One whose message has no UID yet waits until it has one; an append waits for the bytes. A copy of
+    what is gone can go: to be told. `hurried` leaves out what is part of a bulk job.
     """
-    small = "op.job IN (SELECT id FROM job WHERE state IN ('queued', 'running') AND NOT bulk)"
-    # Written so that an index of the open ones serves: what is done stays for a month.
-    for which in (f"{small} AND op.state IN ('pending', 'sent')", f"op.state IN {state.OPEN}"):
-        found = db.execute(_RUNNABLE.format(which=which), (account, limit)).fetchall()
-        if found:
-            return found
-    return []
+    which = f"op.state IN {state.OPEN}"
+    if hurried:
+        # Written so that an index of the open ones serves: what is done stays for a month.
+        which = (
+            "op.job IN (SELECT id FROM job WHERE state IN ('queued', 'running') AND NOT bulk)"
+            " AND op.state IN ('pending', 'sent')"
+        )
+    return db.execute(_RUNNABLE.format(which=which), (account, limit)).fetchall()
 
 
 _RUNNABLE = f"""
@@ -65,13 +68,18 @@ ORDER BY op.id LIMIT ?2
 
 
 def take(tx: Transaction, ops: Sequence[int]) -> set[int]:
-    """Note, before the wire moves, that operations are on their way; return those not taken back meanwhile."""
+    """Note, before the wire moves, that operations are on their way; return those taken back meanwhile."""
     choose(tx, ops)
-    rows = tx.execute(
+    cursor = tx.execute(
         "UPDATE op SET state = 'sent' WHERE id IN (SELECT id FROM chosen) AND state IN ('pending', 'sent')"
-        " RETURNING id"
     )
-    return {row[0] for row in rows.fetchall()}
+    if cursor.rowcount == len(set(ops)):
+        return set()
+    rows = tx.execute(
+        "SELECT id FROM chosen WHERE id NOT IN (SELECT id FROM op WHERE state = 'sent'"
+        " AND id IN (SELECT id FROM chosen))"
+    )
+    return {row[0] for row in rows}
 
 
 def in_doubt(db: Transaction, account: int) -> list[sqlite3.Row]:
@@ -146,14 +154,20 @@ def keep_tags_here(tx: Transaction, ops: Sequence[sqlite3.Row]) -> None:
 
 def placed(tx: Transaction, ops: Sequence[sqlite3.Row], uids: dict[int, int], now: float) -> None:
     """Note that moves, copies and appends happened; `uids` gives the new UID by operation, where known."""
+    tx.execute("CREATE TEMP TABLE IF NOT EXISTS placing (op INTEGER PRIMARY KEY, message, target, uid)")
+    tx.execute("DELETE FROM placing")
     tx.executemany(
-        "UPDATE message SET s_folder = ?, s_uid = ?, gone = NULL WHERE id = ?",
-        [(op["target"], uids.get(op["id"]), op["message"]) for op in ops],
+        "INSERT INTO placing VALUES (?, ?, ?, ?)",
+        [(op["id"], op["message"], op["target"], uids.get(op["id"])) for op in ops],
     )
-    tx.executemany(
-        "UPDATE op SET state = ? WHERE id = ?",
-        [("done" if op["id"] in uids else "unmapped", op["id"]) for op in ops],
+    tx.execute(
+        "UPDATE message SET s_folder = p.target, s_uid = p.uid, gone = NULL FROM placing p"
+        " WHERE message.id = p.message"
     )
+    for which, where in (("done", "NOT NULL"), ("unmapped", "NULL")):
+        tx.execute(
+            f"UPDATE op SET state = ? WHERE id IN (SELECT op FROM placing WHERE uid IS {where})", (which,)
+        )
     _settle(tx, ops, now)
 
 

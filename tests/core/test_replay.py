@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -140,6 +141,46 @@ def test_many_flags_are_one_command(make_agent: Agents, dovecot: Dovecot, user: 
     assert_equal(work, dovecot, user)
 
 
+def test_what_somebody_waits_for_goes_between_the_pieces_of_a_bulk_job(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.core.replay._PIECE", 5)
+    monkeypatch.setattr("agent.core.verbs._BULK", 10)
+    for number in range(21):
+        dovecot.save(user, mail(number))
+    agent = make_agent(user, imap=through(proxy), fetch=QUIET)
+    work = synced(agent)
+    proxy.refuse()
+    proxy.cut_all()
+    eventually(lambda: work.status.startswith("offline:"))
+    bulk = some(work, *range(20)).mark_read()
+    urgent = some(work, 20).flag()
+    before = len(proxy.sent)
+    proxy.refuse(False)
+    work.sync().wait(20)
+    urgent.wait(20)
+    bulk.wait(20)
+    stores = re.findall(rb"UID STORE \S+ \+FLAGS.SILENT \((\S+)\)", proxy.sent[before:])
+    assert stores == [rb"\Flagged"] + 4 * [rb"\Seen"]
+    assert bulk.counted == (20, 20)
+    assert_equal(work, dovecot, user)
+
+
+def test_a_flag_on_what_vanished_just_now_is_told(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
+) -> None:
+    for number in range(3):
+        dovecot.save(user, mail(number))
+    work = synced(make_agent(user, imap=through(proxy), fetch=QUIET))
+    dovecot.doveadm("expunge", "-u", user, "mailbox", "INBOX", "header", "subject", "number 1")
+    job = work.inbox.flag()
+    with pytest.raises(CommandError, match="removed on the server"):
+        job.wait(20)
+    work.sync().wait(20)
+    assert places(work) == {"INBOX": ["number 0", "number 2"]}
+    assert_equal(work, dovecot, user)
+
+
 def test_a_message_never_fetched_moves_to_another_account(
     make_agent: Agents, dovecot: Dovecot, user: str
 ) -> None:
@@ -246,10 +287,12 @@ def test_a_folder_where_some_flags_may_not_be_set_shows_what_the_server_has(
     assert_equal(work, dovecot, user)
 
 
+@pytest.mark.parametrize("piece", [1, 1000])
 def test_a_refusal_that_may_pass_waits_and_stops_nothing_else(
-    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
     monkeypatch.setattr("agent.core.replay._PAUSE_S", (1.0, 2.0))
+    monkeypatch.setattr("agent.core.replay._PIECE", piece)
     dovecot.save(user, mail(1))
     dovecot.save(user, mail(2))
     dovecot.doveadm("mailbox", "create", "-u", user, "Project")
@@ -259,6 +302,9 @@ def test_a_refusal_that_may_pass_waits_and_stops_nothing_else(
     proxy.replace("down", b"NO [TRYCREATE]", b"NO [INUSE]")
     waits = work.inbox[0].move("Project")
     work.inbox[0].flag().wait(20)
+    # A job of the bulk kind goes on as well.
+    monkeypatch.setattr("agent.core.verbs._BULK", 0)
+    work.inbox.mark_read().wait(20)
     assert not waits.done
     assert work.status == "online"
     assert places(work)["Project"] == ["number 2"]

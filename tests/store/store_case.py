@@ -90,8 +90,8 @@ def kinds(one: Case) -> list[str]:
 
 def take(one: Case) -> list[Row]:
     ops = journal.runnable(one.store.reader, one.account)
-    taken = one.store.write(lambda tx: journal.take(tx, [op["id"] for op in ops])).result()
-    return [op for op in ops if op["id"] in taken]
+    left_out = one.store.write(lambda tx: journal.take(tx, [op["id"] for op in ops])).result()
+    return [op for op in ops if op["id"] not in left_out]
 
 
 def job_of(one: Case, job: int) -> tuple[str, str]:
