@@ -15,7 +15,6 @@ import msgspec
 
 from agent.mail.conversation import Entry
 from agent.mail.header import Envelope
-from agent.mail.parse import parse
 from agent.mail.words import split_cjk
 from agent.store import parties, rows, schema, threads
 from agent.store.db import Transaction
@@ -54,6 +53,7 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
         return self.received if sent is None else min(sent, self.received + 86_400)
 
 
+_TEXT = ("rowid", "subject", "people", "body", "files")
 _Text = tuple[int, str, str, str, str]  # content, subject, people, body, attachment names
 
 _ENVELOPE = (
@@ -61,8 +61,11 @@ _ENVELOPE = (
 ).split(", ")
 _BODY = "state, indexed, hash, traits, snippet, files, defects".split(", ")
 _COLUMNS = (*_ENVELOPE, *_BODY, "family")
-_UPDATE = f"UPDATE content SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"
-_INDEX = "INSERT INTO text (rowid, subject, people, body, files) VALUES (?, ?, ?, ?, ?)"
+_THREADED = ("message_id", "refs", "in_reply_to", "subject", "date")
+_OF_MESSAGES = """
+SELECT m.id AS message, m.date, c.id, c.state, c.indexed, c.family, c.message_id, c.refs, c.in_reply_to, c.subject
+FROM json_each(?) j CROSS JOIN message m ON m.id = j.value CROSS JOIN content c ON c.id = m.content
+"""
 _UNINDEX = "INSERT INTO text (text, rowid, subject, people, body, files) VALUES ('delete', ?, ?, ?, ?, ?)"
 
 
@@ -75,17 +78,17 @@ def next_id(tx: Transaction, table: str) -> int:
 def add(tx: Transaction, items: Sequence[Incoming]) -> list[int]:
     """Return the content row of each message, adding those that are not known yet."""
     numbers = Numbers(tx, (item.date for item in items))
+    keys = [item.body.hash if item.body is not None and item.body.whole else "" for item in items]
+    shared = _by_hash(tx, filter(None, keys)) if any(keys) else {}
     ids: list[int] = []
     fresh: list[tuple[int, Incoming]] = []
-    made: dict[str, int] = {}
-    for item in items:
-        key = item.body.hash if item.body is not None and item.body.whole else ""
-        known = made.get(key) or (_by_hash(tx, key) if key else None)
+    for key, item in zip(keys, items, strict=True):
+        known = shared.get(key)
         if known is None:
             known = numbers.take(item.date)
             fresh.append((known, item))
             if key:
-                made[key] = known
+                shared[key] = known
         ids.append(known)
     if fresh:
         _insert(tx, fresh)
@@ -119,49 +122,66 @@ def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> 
 
     What is here already is left alone; content that turns out to be known is shared.
     """
-    numbers = parties.numbers(tx, _texts(envelope for _, envelope, _ in items))
-    texts: list[_Text] = []
+    stored = {
+        row["message"]: row for row in tx.execute(_OF_MESSAGES, (rows.listed(id for id, _, _ in items),))
+    }
+    shared = _by_hash(tx, (body.hash for _, _, body in items if body.whole))
+    fresh: dict[int, tuple[sqlite3.Row, Envelope, Body]] = {}
     for message, envelope, body in items:
-        row = tx.execute(
-            "SELECT c.id, c.state, c.indexed, c.family, c.message_id, c.refs, c.in_reply_to, c.subject, m.date"
-            " FROM message m JOIN content c ON c.id = m.content WHERE m.id = ?",
-            (message,),
-        ).fetchone()
-        if row is None or row["state"] == schema.WHOLE:
+        row = stored.get(message)
+        if row is None or row["state"] == schema.WHOLE or row["id"] in fresh:
             continue
         content = int(row["id"])
         if row["indexed"]:
             _unindex(tx, content)
-        known = _by_hash(tx, body.hash) if body.whole else None
+        known = shared.get(body.hash) if body.whole else None
         if known is not None:
             tx.execute("UPDATE message SET content = ? WHERE content = ?", (known, content))
             tx.execute("DELETE FROM raw WHERE content = ?", (content,))
             tx.execute("DELETE FROM content WHERE id = ?", (content,))
             continue
-        family = _family(tx, row, envelope)
-        tx.execute(_UPDATE, (*_envelope(envelope, numbers), *_body(envelope, body), family, content))
-        tx.execute("INSERT OR REPLACE INTO raw (content, bytes) VALUES (?, ?)", (content, body.raw))
-        texts.append(_text(content, envelope, body))
-    _index(tx, texts)
+        if body.whole:
+            shared[body.hash] = content
+        fresh[content] = row, envelope, body
+    _fill(tx, fresh)
+
+
+def _fill(tx: Transaction, fresh: dict[int, tuple[sqlite3.Row, Envelope, Body]]) -> None:
+    """Write contents whose bytes have come."""
+    numbers = parties.numbers(tx, _texts(envelope for _, envelope, _ in fresh.values()))
+    families = _families(tx, fresh)
+    values = [
+        (content, *_envelope(envelope, numbers), *_body(envelope, body), families[content])
+        for content, (_, envelope, body) in fresh.items()
+    ]
+    rows.insert(tx, "content", ("id", *_COLUMNS), values, replace=True)
+    raw = [(content, body.raw) for content, (_, _, body) in fresh.items()]
+    rows.insert(tx, "raw", ("content", "bytes"), raw, replace=True)
+    _index(tx, [_text(content, envelope, body) for content, (_, envelope, body) in fresh.items()])
+
+
+def _families(tx: Transaction, fresh: dict[int, tuple[sqlite3.Row, Envelope, Body]]) -> dict[int, int]:
+    """Return the families of contents whose whole header has come: a listing may have lacked fields."""
+    found: dict[int, int] = {}
+    changed: dict[int, Entry] = {}
+    for content, (row, envelope, _) in fresh.items():
+        entry = _entry(envelope, row["date"])
+        if row["family"] is not None and entry == threads.entry_of(*(row[name] for name in _THREADED)):
+            found[content] = row["family"]
+        else:
+            changed[content] = entry
+    found.update(zip(changed, threads.join(tx, [*changed.values()]), strict=True))
+    return found
 
 
 def _entry(envelope: Envelope, date: int) -> Entry:
     return Entry(envelope.message_id, envelope.references, envelope.in_reply_to, date, envelope.subject)
 
 
-def _family(tx: Transaction, row: sqlite3.Row, envelope: Envelope) -> int:
-    """Return the family of a content whose whole header has come: a listing may have lacked fields."""
-    entry = _entry(envelope, row["date"])
-    listed = threads.entry_of(
-        *(row[name] for name in ("message_id", "refs", "in_reply_to", "subject", "date"))
-    )
-    same = entry == listed and row["family"] is not None
-    return int(row["family"]) if same else threads.join(tx, [entry])[0]
-
-
-def _by_hash(tx: Transaction, key: str) -> int | None:
-    row = tx.execute("SELECT id FROM content WHERE hash = ?", (key,)).fetchone()
-    return None if row is None else int(row[0])
+def _by_hash(tx: Transaction, keys: Iterable[str]) -> dict[str, int]:
+    """Return the contents that are known by the hash of their bytes."""
+    sql = "SELECT hash, id FROM content WHERE hash IN (SELECT value FROM json_each(?))"
+    return dict(tx.execute(sql, (rows.listed(keys),)).fetchall())
 
 
 def _texts(envelopes: Iterable[Envelope]) -> set[str]:
@@ -201,10 +221,11 @@ SELECT c.id, c.subject, f.text AS from_, t.text AS to_, cc.text AS cc, b.text AS
 
 def index_some(tx: Transaction, limit: int) -> int:
     """Put some contents that are not indexed yet into the text index; return how many."""
-    rows = tx.execute(_LISTED + "WHERE c.indexed = 0 ORDER BY c.id DESC LIMIT ?", (limit,)).fetchall()
-    _index(tx, [_text_of_row(row) for row in rows])
-    tx.executemany("UPDATE content SET indexed = 1 WHERE id = ?", [(row["id"],) for row in rows])
-    return len(rows)
+    found = tx.execute(_LISTED + "WHERE c.indexed = 0 ORDER BY c.id DESC LIMIT ?", (limit,)).fetchall()
+    _index(tx, [_text_of_row(row) for row in found])
+    ids = rows.listed(row["id"] for row in found)
+    tx.execute("UPDATE content SET indexed = 1 WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+    return len(found)
 
 
 def unindexed(db: Transaction) -> int:
@@ -214,7 +235,7 @@ def unindexed(db: Transaction) -> int:
 
 def _index(tx: Transaction, texts: Sequence[_Text]) -> None:
     # In the order of their numbers: otherwise FTS5 writes a segment of its own for each.
-    tx.executemany(_INDEX, sorted(texts, key=itemgetter(0)))
+    rows.insert(tx, "text", _TEXT, sorted(texts, key=itemgetter(0)))
 
 
 def _text(content: int, envelope: Envelope, body: Body | None) -> _Text:
@@ -227,6 +248,8 @@ def _text_of_row(row: sqlite3.Row) -> _Text:
     """Return what _text returned for a content, from what is stored of it."""
     text = files = ""
     if row["bytes"] is not None:
+        from agent.mail.parse import parse  # with all of MIME and HTML: not for who only lists
+
         parsed = parse(bytes(row["bytes"]))
         text, files = parsed.index_text, " ".join(part.name for part in parsed.attachments)
     people = "\n".join(filter(None, (row["from_"], row["to_"], row["cc"], row["bcc"])))
