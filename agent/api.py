@@ -14,8 +14,6 @@ import keyword
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agent.core import draft as drafts
-from agent.core import replies
 from agent.core import undo as undoing
 from agent.core.account import Account, Accounts
 from agent.core.commands import command as declare_command
@@ -121,7 +119,9 @@ def compose(
 
     >>> compose(to="bob@example.org", subject="Lunch?", text="At noon?").send()
     """
-    return drafts.compose(active(), to=to, subject=subject, text=text, cc=cc, bcc=bcc, account=account)
+    from agent.core import drafting
+
+    return drafting.compose(active(), to=to, subject=subject, text=text, cc=cc, bcc=bcc, account=account)
 
 
 def sync() -> Job:
@@ -165,6 +165,8 @@ def vacation(
     match: str = "",
 ) -> Rule:  # fmt: skip
     """Answer everybody who writes to one of our addresses, once in `days` days (RFC 5230)."""
+    from agent.core import replies
+
     return replies.vacation(
         active(), text, since=since, until=until, days=days, subject=subject, handle=handle, match=match
     )

@@ -14,28 +14,31 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from agent import threads
 from agent.clock import Clock, SystemClock
 from agent.config.paths import Paths
 from agent.config.schema import Config
-from agent.core import gate, opening
+from agent.core import caps, opening
 from agent.core.account import Account, Accounts
 from agent.core.bus import Bus
 from agent.core.commands import Commands
 from agent.core.context import Context
 from agent.core.hooks import Hooks
-from agent.core.inbound import Inbound
 from agent.core.keymap import Keymap
 from agent.core.link import Link
 from agent.core.options import Options
-from agent.core.outbound import Outbound
 from agent.core.rules import Rules
 from agent.core.timers import Timers
 from agent.errors import AgentError
-from agent.net import connect
-from agent.store import accounts, expiry, folders, job_rows, journal
+from agent.store import accounts, expiry, folders, job_rows, journal, outbox
 from agent.store.db import Store
+
+if TYPE_CHECKING:
+    from agent.core.inbound import Inbound
+    from agent.core.outbound import Outbound
+    from agent.net import connect
 
 _log = logging.getLogger("agent.app")
 
@@ -65,9 +68,10 @@ class Agent:
         self._may_own = may_own
         self._automation = automation
         self._beginning = threading.Lock()  # never released: wires are started once
-        self._shared = connect.Shared()
+        self._shared: connect.Shared | None = None  # made with the first wire
         self._inbound: dict[int, Inbound] = {}
         self._outbound: dict[int, Outbound] = {}
+        self._asleep: set[int] = set()  # accounts whose wires are made when there is work for them
         self._serving = self._lazy = self._fill = self._started = False
         commands = Commands()
         self.context = Context(
@@ -82,7 +86,7 @@ class Agent:
             keymap=Keymap(commands),
             options=Options(),
         )
-        for option in gate.OPTIONS:
+        for option in caps.OPTIONS:
             self.context.options.define(option)
         self.context.bus.bind(self.context)
 
@@ -151,14 +155,17 @@ class Agent:
         if not self._serving or not self._beginning.acquire(blocking=False):
             return
         self._prune()
+        asleep: set[int] = set()
         for account in self.context.accounts.values():
-            try:
+            if self._lazy and not self._fill and self._at_rest(account):
+                asleep.add(account.id)
+            else:
                 self._start_account(account)
-            except AgentError as error:
-                account.status = f"offline: {error}"
-                self.context.tell(f"{account.name}: {error}")
+        self._asleep = asleep  # from now on the link thread makes their wires
         if self._automation:
             self.context.bus.start()
+        if self._asleep:
+            self.context.store.changed()  # what was asked for just now is looked at again
 
     def _prune(self) -> None:
         """Drop what is too old to be undone, step by step, behind whatever else is to be written."""
@@ -170,9 +177,35 @@ class Agent:
 
         self.context.store.write(lambda tx: expiry.prune(tx, now), bulk=True).add_done_callback(again)
 
+    def _at_rest(self, account: Account) -> bool:
+        """Tell whether nothing waits for the wires of an account, and nothing was cut off on them."""
+        reader = self.context.store.reader
+        waits = (
+            job_rows.next_request(reader, account.id)
+            or journal.runnable(reader, account.id, 1)
+            or journal.in_doubt(reader, account.id)
+            or journal.wants_bytes(reader, account.id, 1)
+            or journal.unmapped_folders(reader, account.id)
+            or outbox.is_open(reader, account.id)
+        )
+        return not waits
+
     def _start_account(self, account: Account) -> None:
+        try:
+            self._make_wires(account)
+        except AgentError as error:
+            account.status = f"offline: {error}"
+            self.context.tell(f"{account.name}: {error}")
+
+    def _make_wires(self, account: Account) -> None:
+        # Loaded when there is something to do: a script that only reads starts sooner without them.
+        from agent.core.inbound import Inbound
+        from agent.core.outbound import Outbound
+        from agent.net import connect
+
         context = self.context
-        backend = connect.backend(account.config, account.name, self.ask, self._shared)
+        self._shared = shared = self._shared or connect.Shared()
+        backend = connect.backend(account.config, account.name, self.ask, shared)
         if backend is not None:
             inbound = Inbound(
                 context.store,
@@ -185,7 +218,7 @@ class Agent:
             )
             self._inbound[account.id] = inbound
             inbound.start()
-        transport = connect.transport(account.config, account.name, self.ask, self._shared)
+        transport = connect.transport(account.config, account.name, self.ask, shared)
         if transport is not None:
             outbound = Outbound(context.store, self.clock, account, transport)
             self._outbound[account.id] = outbound
@@ -195,14 +228,16 @@ class Agent:
 
     def _dispatch(self) -> None:
         """Wake the wires that have something to do; on the link thread, after commits."""
-        for account in journal.accounts_with_work(self.context.store.reader):
-            if account in self._inbound:
-                self._inbound[account].wake()
-        for (account,) in self.context.store.read(
-            "SELECT DISTINCT account FROM outbox WHERE state = 'queued'"
-        ):
-            if account in self._outbound:
-                self._outbound[account].wake()
+        incoming = journal.accounts_with_work(self.context.store.reader)
+        rows = self.context.store.read("SELECT DISTINCT account FROM outbox WHERE state = 'queued'")
+        outgoing = {account for (account,) in rows}
+        for account in (incoming | outgoing) & self._asleep:
+            self._start_account(self.context.accounts.by_id(account))
+            self._asleep.discard(account)  # not before: until then its wires are as good as there
+        for account in incoming & self._inbound.keys():
+            self._inbound[account].wake()
+        for account in outgoing & self._outbound.keys():
+            self._outbound[account].wake()
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Block until nothing more can be done: all jobs ended or their account offline, events handled."""
@@ -214,7 +249,7 @@ class Agent:
 
     def filled(self) -> bool:
         """Tell whether every body the accounts want offline is here and indexed, or its account is offline."""
-        wires = [(self.context.accounts.by_id(number), wire) for number, wire in self._inbound.items()]
+        wires = [(self.context.accounts.by_id(number), wire) for number, wire in list(self._inbound.items())]
         return all(wire.caught_up or account.status.startswith("offline") for account, wire in wires)
 
     def pending(self) -> list[str]:
@@ -245,7 +280,7 @@ class Agent:
         sql = (
             "SELECT DISTINCT account FROM op WHERE job = ?1 AND state IN ('pending', 'sent')"
             " UNION SELECT account FROM outbox WHERE job = ?1 AND state IN ('connecting', 'data-sent')"
-            " OR (job = ?1 AND state = 'queued' AND attempts = 0 AND not_before <= ?2)"
+            " OR (job = ?1 AND state = 'queued' AND not_before <= ?2)"
         )
         return [row[0] for row in self.context.store.read(sql, (job, self.clock.now()))]
 
@@ -253,5 +288,5 @@ class Agent:
         if not self._link.owner:
             status = folders.status(self.context.store.reader, account.id)
             return not status.startswith("offline:")  # the owner answers, unless it is offline
-        served = account.id in self._inbound or account.id in self._outbound
+        served = any(account.id in wires for wires in (self._asleep, self._inbound, self._outbound))
         return served and not account.status.startswith("offline:")

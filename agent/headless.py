@@ -22,7 +22,6 @@ from agent.core.progress import Progress
 from agent.core.supervisor import trimmed
 from agent.errors import AgentError, CommandError
 from agent.mail.safe import safe, safe_block
-from agent.progress import Meter, follow
 
 # Exit status, as sysexits.h has it: what stays queued may be tried later.
 QUEUED = 75
@@ -158,6 +157,8 @@ def _rules_once(agent: Agent, out: TextIO) -> int:
 
 def run_sync(agent: Agent, names: Sequence[str], out: TextIO) -> int:
     """Sync accounts and tell what came; return the exit status."""
+    from agent.progress import Meter, follow
+
     accounts = [agent.context.accounts[name] for name in names] or list(agent.context.accounts.values())
     jobs = [(account, account.messages.count(), account.sync()) for account in accounts]
     bad, meter = 0, Meter(sys.stderr, agent.clock)

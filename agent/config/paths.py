@@ -8,8 +8,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import platformdirs
+from typing import Literal
 
 from agent.errors import ConfigError
 
@@ -32,9 +31,9 @@ class Paths:
         config = env.get("AGENT_CONFIG")
         data = env.get("AGENT_DATA")
         runtime = env.get("XDG_RUNTIME_DIR")
-        data_dir = _absolute(data) if data else platformdirs.user_data_path("agent")
+        data_dir = _absolute(data) if data else _usual("data")
         return cls(
-            config_dir=_absolute(config) if config else platformdirs.user_config_path("agent"),
+            config_dir=_absolute(config) if config else _usual("config"),
             data_dir=data_dir,
             runtime_dir=Path(runtime) / "agent" if runtime and os.path.isabs(runtime) else data_dir,
         )
@@ -80,6 +79,14 @@ class Paths:
         """Make the folders of data and socket, private; the one of the configuration is the user's."""
         for folder in (self.data_dir, self.socket.parent):
             ensure_private(folder)
+
+
+def _usual(kind: Literal["config", "data"]) -> Path:
+    import platformdirs  # not needed where the environment names the folders
+
+    return (
+        platformdirs.user_config_path("agent") if kind == "config" else platformdirs.user_data_path("agent")
+    )
 
 
 def _absolute(text: str) -> Path:

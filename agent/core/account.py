@@ -15,12 +15,12 @@ from agent.errors import CommandError, NotFound, did_you_mean
 from agent.mail import query
 from agent.mail.address import Address
 from agent.mail.safe import safe
-from agent.net.base import FolderInfo
 from agent.store import folders
 from agent.store.folders import FolderRow
 
 if TYPE_CHECKING:
     from agent.core.context import Context
+    from agent.net.base import FolderInfo
 
 
 class Folders(Mapping[str, Folder]):

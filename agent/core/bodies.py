@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from agent.mail.header import read_header
-from agent.mail.parse import parse
-from agent.net.base import Fetched
 from agent.store.contents import Body, Incoming
 from agent.store.messages import join_tags
+
+if TYPE_CHECKING:
+    from agent.net.base import Fetched
 
 # An arrival larger than this is brought here up to this many octets; the rest when it is opened.
 LARGE = 1 << 20
@@ -44,6 +46,8 @@ def of_bytes(
     raw: bytes, *, uid: int | None, flags: int, tags: str, received: int, size: int, whole: bool = True
 ) -> Incoming:
     """Parse bytes into what the store keeps; never raises: what is wrong becomes a defect."""
+    from agent.mail.parse import parse  # with all of MIME and HTML: not for who only lists
+
     parsed = parse(raw)
     digest = hashlib.sha256(raw)
     if not whole:

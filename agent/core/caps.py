@@ -1,8 +1,8 @@
-"""How much automatic mail an account sends in an hour and a day at the most: what stops a storm."""
+"""How much automatic mail an account sends in an hour and a day at the most: what stops a storm; its options."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.core.options import Option
 from agent.store import outbox
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 HOURLY = Option("automatic-per-hour", 20, "Automatic messages an account sends in an hour at the most")
 DAILY = Option("automatic-per-day", 50, "Automatic messages an account sends in a day at the most")
+MAX_AGE = Option("automatic-max-age", "3d", "Mail older than this is not answered automatically")
+OPTIONS: tuple[Option[Any], ...] = (HOURLY, DAILY, MAX_AGE)
 _SPANS = ((HOURLY, 3600.0, "an hour"), (DAILY, 86_400.0, "a day"))
 
 

@@ -1,4 +1,7 @@
-"""Draft: a message being written. Nothing leaves before `send`, which freezes it into the outbox."""
+"""Draft: a message being written. Nothing leaves before `send`, which freezes it into the outbox.
+
+core/drafting.py begins one. What writes messages is loaded when one is written: much starts without.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent import threads
-from agent.core import bodies, gate, sending
+from agent.core import bodies, sending
 from agent.core import job as jobs
 from agent.core.acting import actor
 from agent.core.job import Job
 from agent.errors import CommandError
-from agent.mail import compose as writing
-from agent.mail import composition, dates, flags
-from agent.mail import quote as quoting
+from agent.mail import dates, flags
 from agent.mail.address import Address, parse_addresses
-from agent.mail.composition import Attachment, Composition
 from agent.mail.safe import safe
 from agent.store import changes, job_rows
 from agent.store.outbox import Sending
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from agent.core.account import Account
     from agent.core.context import Context
     from agent.core.message import Message
+    from agent.mail.composition import Attachment, Composition
     from agent.store.db import Transaction
 
 People = str | Address | Sequence[str | Address]
@@ -66,7 +66,7 @@ class Draft:
 
     @from_.setter
     def from_(self, value: str | Address) -> None:
-        wanted = _people(value)
+        wanted = people(value)
         for account in self._context.accounts.values():
             for identity in account.identities:
                 if wanted and identity.addr.casefold() == wanted[0].addr.casefold():
@@ -82,7 +82,7 @@ class Draft:
 
     @to.setter
     def to(self, value: People) -> None:
-        self._content.to = _people(value)
+        self._content.to = people(value)
 
     @property
     def cc(self) -> list[Address]:
@@ -91,7 +91,7 @@ class Draft:
 
     @cc.setter
     def cc(self, value: People) -> None:
-        self._content.cc = _people(value)
+        self._content.cc = people(value)
 
     @property
     def bcc(self) -> list[Address]:
@@ -100,7 +100,7 @@ class Draft:
 
     @bcc.setter
     def bcc(self, value: People) -> None:
-        self._content.bcc = _people(value)
+        self._content.bcc = people(value)
 
     @property
     def subject(self) -> str:
@@ -141,6 +141,8 @@ class Draft:
             content = path.read_bytes()
         except OSError as error:
             raise CommandError(f"cannot attach {path}: {error.strerror}") from None
+        from agent.mail.composition import Attachment
+
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         self._content.attachments.append(Attachment(path.name, kind, content))
         return self
@@ -171,6 +173,8 @@ class Draft:
 
     def save(self) -> Job:
         """Keep it in the drafts folder; saving again replaces what was kept."""
+        from agent.mail import composition
+
         context, account, folder = self._context, self._account, self._account.drafts
         # Each version has an id of its own: by it an append whose answer was lost is found again.
         self._content.message_id = composition.new_message_id(self.from_.domain, os.urandom(16))
@@ -199,6 +203,8 @@ class Draft:
         Raises CommandError when it cannot be sent as it is. From hooks, rules and timers it passes the
         gate for automatic mail, unless `force` is set.
         """
+        from agent.core import gate
+
         fatal = [problem for problem in self.check() if "recipient" in problem or "address" in problem]
         if fatal:
             raise CommandError(f"cannot send {self.subject!r}: {fatal[0]}")
@@ -216,6 +222,8 @@ class Draft:
 
     def _frozen(self, not_before: float, **more: Any) -> Sending:
         """Freeze bytes, envelope and Message-ID."""
+        from agent.mail import composition
+
         self._content.message_id = composition.new_message_id(self.from_.domain, os.urandom(16))
         data = self._build(keep_bcc=False)
         sender, recipients = composition.envelope_of(self._content)
@@ -234,6 +242,8 @@ class Draft:
         )
 
     def _build(self, *, keep_bcc: bool) -> bytes:
+        from agent.mail import composition
+
         self._content.date = self._context.clock.now()
         return composition.build(self._content, keep_bcc=keep_bcc)
 
@@ -242,88 +252,9 @@ class Draft:
         return f"<Draft {safe(self.subject)!r} from {safe(str(self.from_))} to {to}>"
 
 
-# -- beginning one ---------------------------------------------------------------------------
-
-
-def compose(
-    context: Context, *, to: People, subject: str, text: str, cc: People = "", bcc: People = "",
-    account: Account | None = None,
-) -> Draft:  # fmt: skip
-    """Begin a new message; without an account the first one that can send writes it."""
-    account = account or _writer(context)
-    content = Composition(
-        from_=account.address, to=_people(to), cc=_people(cc), bcc=_people(bcc), subject=subject,
-        text=writing.signed(text, account.signature_for(account.address)),
-    )  # fmt: skip
-    return Draft(context, account, content)
-
-
-def reply(context: Context, message: Message, text: str, *, to_all: bool, quote: bool) -> Draft:
-    """Begin a reply; the address that received the message writes it."""
-    account = _here(message)
-    envelope = message._envelope()
-    quoted = quoting.quote(message.text, quoting.attribution(envelope)) if quote and message.text else ""
-    own = account.identities
-    author = writing.identity(envelope, own, message.headers)
-    content = writing.reply(
-        envelope, text, own=own, all=to_all, quoted=quoted, signature=account.signature_for(author),
-        headers=message.headers,
-    )  # fmt: skip
-    return Draft(context, account, content, answers=message)
-
-
-def forward(context: Context, message: Message, to: People, text: str) -> Draft:
-    """Begin a forward with text inline and attachments kept."""
-    account = _here(message)
-    envelope = message._envelope()
-    files = [Attachment(part.name or "attachment", part.type, part.bytes) for part in message.attachments]
-    author = writing.identity(envelope, account.identities, message.headers)
-    content = writing.forward(
-        envelope, text, to=_people(to), own=account.identities, body=message.text, attachments=files,
-        signature=account.signature_for(author), headers=message.headers,
-    )  # fmt: skip
-    return Draft(context, account, content, answers=message, forwards=True)
-
-
-def edit_as_new(context: Context, message: Message) -> Draft:
-    """Begin a message with the content of another; a draft of ours is replaced when it is saved or sent."""
-    account = _here(message)
-    content = writing.edit_as_new(message.raw, own=account.identities, draft=message.draft)
-    draft = Draft(context, account, content)
-    if message.draft:
-        draft._kept = [message._id]
-    return draft
-
-
-def automatic_reply(context: Context, message: Message, text: str, subject: str) -> Draft:
-    """Write an automatic reply; raises CommandError when there is nobody to answer."""
-    account = _here(message)
-    content = writing.automatic_reply(
-        message._envelope(), text, own=account.identities, headers=message.headers, subject=subject
-    )
-    return Draft(context, account, content, answers=message)
-
-
-def _here(message: Message) -> Account:
-    """Make sure that the message is here, where waiting is allowed, and return its account."""
-    account = message.account
-    if account is None:
-        raise CommandError(f"message {message.id} is gone")
-    if not message.fetched and threads.may_wait():
-        message.fetch().wait()
-    return account
-
-
-def _writer(context: Context) -> Account:
-    for account in context.accounts.values():
-        if account.config.smtp is not None or account.config.sendmail is not None:
-            return account
-    raise CommandError("no account can send; give one smtp or sendmail in config.yaml")
-
-
-def _people(value: People) -> list[Address]:
+def people(value: People) -> list[Address]:
     if isinstance(value, Address):
         return [value]
     if isinstance(value, str):
         return list(parse_addresses(value))
-    return [person for each in value for person in _people(each)]
+    return [person for each in value for person in people(each)]

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent import threads
 from agent.core import job as jobs
 from agent.core import sending as sendings
 from agent.core.acting import actor
-from agent.core.caps import DAILY, HOURLY
+from agent.core.caps import MAX_AGE
 from agent.core.job import Job
-from agent.core.options import Option
 from agent.errors import CommandError
 from agent.mail import automatic, dates
 from agent.mail.address import parse_addresses
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from agent.core.message import Message
     from agent.store.db import Transaction
 
-MAX_AGE = Option("automatic-max-age", "3d", "Mail older than this is not answered automatically")
-OPTIONS: tuple[Option[Any], ...] = (HOURLY, DAILY, MAX_AGE)
 
 _DRAFT_PERIOD = "7d"
 

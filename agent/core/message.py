@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.core import bodies, draft, replies
+from agent.core import bodies
 from agent.core import job as jobs
 from agent.core.job import Job
 from agent.core.verbs import Verbs, folder_of
@@ -20,7 +20,6 @@ from agent.mail import flags as words
 from agent.mail import query_parse
 from agent.mail.address import Address, parse_addresses
 from agent.mail.header import AUTOMATIC, BOUNCE, BULK, LIST, Envelope
-from agent.mail.parse import Parsed, Part, parse
 from agent.mail.safe import Safe, fit, safe
 from agent.store import messages, schema, search, threads
 from agent.store.db import Row
@@ -31,11 +30,14 @@ if TYPE_CHECKING:
     from agent.core.draft import Draft
     from agent.core.folder import Folder
     from agent.core.thread import Thread
+    from agent.mail.parse import Parsed, Part
 
 
 @lru_cache(maxsize=16)
 def _parsed(raw: bytes) -> Parsed:
     """Parse once for the properties that are asked one after the other."""
+    from agent.mail.parse import parse  # lists do without it
+
     return parse(raw)
 
 
@@ -396,15 +398,21 @@ class Message(Verbs):
 
     def reply(self, text: str = "", *, all: bool = False, quote: bool = True) -> Draft:
         """Begin a reply; `all` answers everybody, `quote` quotes the text below an attribution."""
-        return draft.reply(self._context, self, text, to_all=all, quote=quote)
+        from agent.core import drafting
+
+        return drafting.reply(self._context, self, text, to_all=all, quote=quote)
 
     def forward(self, to: str = "", text: str = "") -> Draft:
         """Begin a forward with the text inline and the attachments kept."""
-        return draft.forward(self._context, self, to, text)
+        from agent.core import drafting
+
+        return drafting.forward(self._context, self, to, text)
 
     def edit_as_new(self) -> Draft:
         """Begin a new message like this one; also how a draft is taken up again."""
-        return draft.edit_as_new(self._context, self)
+        from agent.core import drafting
+
+        return drafting.edit_as_new(self._context, self)
 
     def auto_reply(
         self, text: str, *, handle: str = "", every: str = "7d", subject: str = "", force: bool = False
@@ -414,6 +422,8 @@ class Message(Verbs):
         Once in `every` for each sender and `handle` (default: the rule's or hook's name). The returned
         job is cancelled, and says why, when no reply goes out. `force` skips every check.
         """
+        from agent.core import replies
+
         return replies.auto_reply(
             self._context, self, text, handle=handle, every=every, subject=subject, force=force
         )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.clock import Clock
-from agent.core import bodies
 from agent.errors import Damaged
-from agent.store import salvage
-from agent.store.accounts import Census
+from agent.store import swap
 from agent.store.db import Store
+
+if TYPE_CHECKING:
+    from agent.store.accounts import Census
 
 _log = logging.getLogger("agent.opening")
 
@@ -22,10 +24,13 @@ def open_store(store: Store, lock: Path, clock: Clock) -> str:
     A damaged file is replaced by what can be saved of it. Raises StoreError when that cannot be done.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(clock.now()))
-    salvage.finish(store.path, stamp)
+    swap.finish(store.path, stamp)
     try:
         store.start()
     except Damaged as damage:
+        from agent.core import bodies
+        from agent.store import salvage
+
         _log.error("%s; rebuilding it", damage)
         saved = salvage.rebuild(store.path, lock, bodies.of_bytes, stamp)
         store.start()

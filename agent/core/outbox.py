@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, overload
 from agent.core.draft import Draft
 from agent.core.message import Message
 from agent.errors import CommandError
-from agent.mail.compose import edit_as_new
 from agent.mail.safe import safe
 from agent.store import job_rows, outbox
 
@@ -105,6 +104,8 @@ class OutboxItem:
         return draft
 
     def _draft(self, row: Row, data: bytes, copy: bytes | None) -> Draft:
+        from agent.mail.compose import edit_as_new
+
         account = self._context.accounts.by_id(row["account"])
         raw = data if copy is None else copy
         content = edit_as_new(raw, own=account.identities, draft=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.core import draft as drafts
-from agent.core import gate
+from agent.core import drafting, gate
 from agent.core.job import Job
 from agent.core.rules import Rule
 from agent.errors import CommandError
@@ -26,7 +25,7 @@ def auto_reply(
     return gate.send_reply(
         context,
         message,
-        lambda: drafts.automatic_reply(context, message, text, subject),
+        lambda: drafting.automatic_reply(context, message, text, subject),
         handle,
         every,
         force,

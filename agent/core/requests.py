@@ -14,7 +14,7 @@ from typing import Any
 from agent.clock import Clock
 from agent.core import bodies
 from agent.core.account import Account
-from agent.core.server_search import Searcher
+from agent.core.searcher import Searcher
 from agent.core.sweep import Sweep
 from agent.core.uidset import chunks
 from agent.errors import CommandError, NotFound, Refused

@@ -11,8 +11,6 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from wcwidth import wcwidth
-
 
 class Safe(str):
     """Text that may be written to a terminal."""
@@ -88,6 +86,8 @@ def _mark(control: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _char_width(char: str) -> int:
+    from wcwidth import wcwidth  # its tables are needed for more than ASCII only
+
     return max(0, wcwidth(char))
 
 

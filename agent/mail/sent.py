@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta, timezone
-from email.utils import parsedate_tz
 from functools import lru_cache
 
 _USUAL = re.compile(
@@ -61,6 +60,8 @@ def _unusual(text: str) -> int | None:
 
 
 def _library(text: str) -> int | None:
+    from email.utils import parsedate_tz  # seldom needed, and a dozen modules
+
     try:
         found = parsedate_tz(text)
         if found is None or found[0] not in _YEARS:

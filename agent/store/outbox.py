@@ -131,6 +131,12 @@ def next_time(db: Transaction, account: int, now: float) -> float | None:
     return None if row[0] is None else float(row[0])
 
 
+def is_open(db: Transaction, account: int) -> bool:
+    """Tell whether an item of an account waits to be sent, or was cut off while it was."""
+    sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE account = ? AND state IN ('queued', 'connecting', 'data-sent'))"
+    return bool(db.execute(sql, (account,)).fetchone()[0])
+
+
 def on_the_wire(db: Transaction, account: int) -> bool:
     """Tell whether an item has left and its answer is not written down."""
     sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE account = ? AND state = 'data-sent')"

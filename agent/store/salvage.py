@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import StoreError
-from agent.store import salvage_mail, schema
+from agent.store import salvage_mail, schema, swap
 from agent.store.salvage_rows import BROKEN, Table, rows
 
 Make = salvage_mail.Make
@@ -58,14 +58,14 @@ def rebuild(path: Path, lock: Path, make: Make, stamp: str) -> Salvaged:
         try:
             with contextlib.closing(_new(fresh)) as new, _old(path) as old:
                 _fill(old, new, make, result)
-            _sync(fresh)
+            swap.sync(fresh)
         except (*BROKEN, OSError) as error:
             _remove(fresh)
             raise StoreError(
                 f"{path} is damaged and cannot be rebuilt: {error}; make room, then start again"
             ) from error
-        os.replace(fresh, _ready(path))
-        _swap(path, kept)
+        os.replace(fresh, swap.ready(path))
+        swap.swap(path, kept)
     return result
 
 
@@ -84,37 +84,9 @@ def alone(lock: Path, path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def finish(path: Path, stamp: str) -> None:
-    """Complete a rebuild that was cut off when the new file was ready but not in its place."""
-    if _ready(path).exists():
-        _swap(path, path.with_name(f"{path.name}.damaged-{stamp}"))
-
-
-def _ready(path: Path) -> Path:
-    return path.with_name(path.name + ".rebuilt")
-
-
-def _swap(path: Path, kept: Path) -> None:
-    # The log first: beside the new file it would be taken for the new file's.
-    for suffix in ("-wal", "-shm", "-journal", ""):
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(path.with_name(path.name + suffix), kept.with_name(kept.name + suffix))
-    os.replace(_ready(path), path)
-    path.with_name(path.name + ".suspect").unlink(missing_ok=True)
-    _sync(path.parent)
-
-
 def _remove(path: Path) -> None:
     for suffix in _SUFFIXES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 # -- the two files ---------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.app import Agent
-from agent.core import draft as drafts
+from agent.core import drafting as drafts
 from agent.core.account import Account
 from agent.errors import AgentError, StoreError
 from tests.harness.agents import Agents, assert_equal, mail, synced, work_of

@@ -11,7 +11,7 @@ import pytest
 
 from agent import api
 from agent.app import Agent
-from agent.core import gate, replies
+from agent.core import caps, replies
 from agent.core.acting import Actor, acting
 from agent.core.job import Job
 from agent.core.message import Message
@@ -195,7 +195,7 @@ def test_a_sender_is_answered_once_in_a_period(desk: Desk) -> None:
 
 
 def gate_option(name: str) -> Any:
-    return next(option for option in gate.OPTIONS if option.name == name)
+    return next(option for option in caps.OPTIONS if option.name == name)
 
 
 def test_the_clock_set_back_does_not_make_a_second_answer(desk: Desk) -> None:

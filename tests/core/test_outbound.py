@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.app import Agent
-from agent.core import draft as drafts
+from agent.core import drafting as drafts
 from agent.core import sending
 from agent.core.draft import Draft
 from agent.core.job import Job
