@@ -18,6 +18,12 @@ from agent.store.folders import FolderRow
 
 _log = logging.getLogger("agent.replay")
 
+# What was put into a folder under a UID the server did not tell.
+_PLACED = """
+SELECT m.size, m.received, c.message_id, (SELECT max(kind) FROM op WHERE message = m.id AND state = 'unmapped') AS kind
+FROM message m JOIN content c ON c.id = m.content WHERE m.s_folder = ? AND m.s_uid IS NULL
+"""
+
 
 def recover(carrier: Carrier) -> None:
     """Find out what became of operations whose answer an earlier session did not hear."""
@@ -97,12 +103,16 @@ class _Recovery:
         return left, unseen
 
     def _news(self, row: FolderRow) -> list[Incoming]:
-        """List what came into a folder since it was last synced."""
+        """List what came into a folder since it was last synced and is not what came of finished operations."""
         known = "SELECT 1 FROM message WHERE s_folder = ? AND s_uid = ?"
         low = row.uidnext or 1
         uids = [uid for uid in self._carrier.backend.uids(f"UID {low}:*") if uid >= low]
         uids = [uid for uid in uids if not self._carrier.store.read(known, (row.id, uid))]
-        return [bodies.listed(one) for one in self._carrier.backend.headers(compress(uids))] if uids else []
+        news = [bodies.listed(one) for one in self._carrier.backend.headers(compress(uids))] if uids else []
+        for placed in self._carrier.store.read(_PLACED, (row.id,)):
+            if (item := _match(placed, placed["message_id"], news)) is not None:
+                news.remove(item)
+        return news
 
     def _message_id(self, op: Op) -> str:
         rows = self._carrier.store.read("SELECT message_id FROM content WHERE id = ?", (op["content"],))

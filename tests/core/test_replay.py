@@ -371,6 +371,27 @@ def test_a_verb_happens_once_when_the_connection_is_cut(
         assert {m.id for m in work.messages} >= set(ids.values())
 
 
+def test_a_move_that_was_cut_off_does_not_take_a_copy_made_before_for_its_own(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
+) -> None:
+    hide(proxy, "UIDPLUS")
+    proxy.replace("down", b"[COPYUID", b"[NOTHING")
+    dovecot.save(user, mail(1))
+    agent = make_agent(user, imap=through(proxy), fetch=QUIET)
+    synced(agent)
+    make_agent.stop(agent)
+    agent = make_agent(user, imap=through(proxy), fetch=QUIET, serve=False)
+    [message] = work_of(agent).inbox
+    jobs = [message.copy("Archive"), message.move("Archive")]
+    cut = proxy.cut("up", at=rb"UID MOVE", keep=False)
+    agent.serve()
+    for job in jobs:
+        job.wait(20)
+    assert cut.done.is_set()
+    assert served(dovecot, user) == {"Archive": ["number 1", "number 1"]}
+    assert_equal(work_of(agent), dovecot, user)
+
+
 @pytest.mark.parametrize("how", ["cut within it", "answer lost"])
 @pytest.mark.parametrize("hidden", [(), ("UIDPLUS",)], ids=str)
 def test_an_append_happens_once_when_the_connection_is_cut(
