@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from agent.console.fragments import Line, fill, width_of
 from agent.mail.safe import fit, safe
 
 _LONGEST_STATEMENT = 40
+_ACCOUNTS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,7 @@ def status_line(status: Status, width: int) -> Line:
         right.append(("class:status.busy", f" ▶ {safe(label)}{queued} (C-c stops) "))
     if status.handler:
         right.append(("class:status.busy", f" {safe(status.handler)} … "))
-    for name, state in status.accounts:
-        right.append(("class:status", f" {safe(name)}: {fit(safe(state), min(30, len(state)))} "))
+    right += [("class:status", f" {text} ") for text in _accounts(status.accounts)]
     if status.jobs:
         right.append(("class:status", f" ⇅ {status.jobs} "))
     if status.outbox:
@@ -56,6 +57,15 @@ def status_line(status: Status, width: int) -> Line:
     if room < 10:
         return fill(right, width, "class:status")
     return [*fill(left, room, "class:status"), *right]
+
+
+def _accounts(accounts: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what is to be told of accounts: of many only how many are in which state."""
+    if len(accounts) <= _ACCOUNTS_NAMED:
+        return [f"{safe(name)}: {fit(safe(state), min(30, len(state)))}" for name, state in accounts]
+    states = Counter(state.partition(":")[0] for _, state in accounts)
+    told = ", ".join(f"{count} {safe(state)}" for state, count in states.most_common())
+    return [f"accounts: {told}"]
 
 
 def hint_line(hints: Sequence[tuple[str, str]], width: int) -> Line:

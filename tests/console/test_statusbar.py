@@ -58,3 +58,12 @@ def test_hints_are_left_out_whole_where_there_is_no_room() -> None:
     hints = [("Enter", "open"), ("r", "reply"), ("a", "archive")]
     assert text(hint_line(hints, 80)) == " Enter open  r reply  a archive "
     assert text(hint_line(hints, 25)) == " Enter open  r reply "
+
+
+def test_of_many_accounts_only_the_states_are_told() -> None:
+    accounts = [(f"a{number}", "connecting") for number in range(97)] + [
+        (f"b{number}", f"offline: refused by {number}") for number in range(3)
+    ]
+    shown = text(status_line(Status("Inbox", accounts=accounts, where="3/40"), 80))
+    assert "accounts: 97 connecting, 3 offline" in shown
+    assert shown.startswith(" Inbox ")
