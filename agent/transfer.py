@@ -47,7 +47,7 @@ def run_import(agent: Agent, args: Namespace, out: TextIO) -> int:
     )
     status = drain(agent)
     if result.job.state == "failed":
-        sys.stderr.write(f"agent: {result.job.label}: {result.job.error}\n")
+        _tell(exchange.refused(agent.context, result.job) or [f"{result.job.label}: {result.job.error}"])
         return 1
     return 1 if result.problems else status
 

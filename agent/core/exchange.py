@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from agent.store.db import Transaction
 
 _ROWS, _ROWS_OCTETS = 50, 1 << 20  # one transaction
+_AHEAD = 3  # transactions that are under way while the next is prepared
 _FETCHED = 100  # messages that are exported, and fetched before, at a time
 _NOT_IN_KEYS = re.compile(r"[^0-9a-z]")
 
@@ -62,14 +65,25 @@ def bring_in(folder: Folder, found: Iterable[Found], octets: int, report: Report
         lambda tx: job_rows.add_job(tx, "verb", label, now, account=folder.account.id, bulk=True)
     )
     result = Imported(Job.of_row(context, number))
+    under_way: deque[tuple[int, Future[int]]] = deque()
+
+    def settle(left: int) -> None:
+        while len(under_way) > left:
+            count, future = under_way.popleft()
+            added = future.result()
+            result.added += added
+            result.there += count - added
+
     for batch in _batches(found, result.problems):
         # Most of a second run is there: known by its hash it need not be parsed.
-        known = context.read(_known, folder.id, [_hash(each.raw) for each in batch])
-        items = [_incoming(each, now) for each in batch if _hash(each.raw) not in known]
-        added = context.submit(lambda tx, items=items: _add(tx, folder, number, items), bulk=True).result()  # type: ignore[misc]
-        result.added += added
-        result.there += len(batch) - added
+        hashes = [_hash(each.raw) for each in batch]
+        known = context.read(_known, folder.id, hashes)
+        items = [_incoming(each, now) for each, key in zip(batch, hashes, strict=True) if key not in known]
+        work = context.submit(lambda tx, items=items: _add(tx, folder, number, items), bulk=True)  # type: ignore[misc]
+        under_way.append((len(batch), work))
+        settle(_AHEAD)
         report(Progress(f"reading into {folder}", batch[-1].read, octets, "octets"))
+    settle(0)
     context.commit(lambda tx: _seal(tx, number, label, result, context.clock.now()), durable=True)
     return result
 
@@ -112,15 +126,13 @@ def _incoming(found: Found, now: float) -> Incoming:
 
 def _add(tx: Transaction, folder: Folder, job: int, items: Sequence[Incoming]) -> int:
     """Append what the folder does not hold yet; return how many."""
-    added = 0
-    for item in items:
-        if not _holds(tx, folder.id, item):
-            changes.append(tx, job, folder.account.id, folder.id, item)
-            added += 1
+    once = {item.body.hash if item.body else "": item for item in items}
+    added = [item for item in once.values() if not _holds(tx, folder.id, item)]
     if added:
+        changes.append_all(tx, job, folder.account.id, folder.id, added)
         # What was carried out of it meanwhile may have ended the job.
         job_rows.set_job(tx, job, state="queued", finished=None)
-    return added
+    return len(added)
 
 
 def _holds(tx: Transaction, folder: int, item: Incoming) -> bool:
@@ -143,6 +155,17 @@ def _seal(tx: Transaction, job: int, label: str, result: Imported, now: float) -
     count = "1 message" if result.added == 1 else f"{result.added} messages"
     job_rows.set_job(tx, job, label=label.replace("imported", f"imported {count}", 1))
     job_rows.finish(tx, job, now)
+
+
+def refused(context: Context, job: Job) -> list[str]:
+    """Return, message by message, what the server would not take of an import, and why."""
+    if job.id is None:
+        return []
+    sql = (
+        "SELECT c.subject, op.error FROM op JOIN message m ON m.id = op.message JOIN content c ON c.id = m.content"
+        " WHERE op.job = ? AND op.state = 'failed' ORDER BY op.id"
+    )
+    return [f"{subject!r}: {error}" for subject, error in context.store.read(sql, (job.id,))]
 
 
 def appended(context: Context, job: Job) -> Progress | None:

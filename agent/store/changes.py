@@ -102,9 +102,17 @@ def copy(tx: Transaction, job: int, ids: Sequence[int], target: int, account: in
 
 def append(tx: Transaction, job: int, account: int, target: int, item: Incoming) -> int:
     """Put a message we wrote into a folder; return its id."""
-    message = messages.insert_local(tx, account, target, contents.add(tx, [item])[0], item)
-    _add_op(tx, job, account, message, "append", target, None)
-    return message
+    return append_all(tx, job, account, target, [item])[0]
+
+
+def append_all(tx: Transaction, job: int, account: int, target: int, items: Sequence[Incoming]) -> list[int]:
+    """Put messages into a folder; return their ids."""
+    made = []
+    for item, content in zip(items, contents.add(tx, items), strict=True):
+        message = messages.insert_local(tx, account, target, content, item)
+        _add_op(tx, job, account, message, "append", target, None)
+        made.append(message)
+    return made
 
 
 def _add_op(

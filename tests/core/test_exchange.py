@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ from agent.core.folder import Folder
 from agent.core.messages import Messages
 from agent.core.progress import Progress
 from agent.errors import CommandError
-from tests.harness.agents import Agents, mail, on_server, synced
+from tests.harness.agents import Agents, assert_equal, mail, on_server, synced
 from tests.harness.dovecot import Dovecot
+from tests.harness.proxy import Proxy
 
 
 def bring(folder: Folder, *paths: Path, seen: list[Progress] | None = None) -> Imported:
@@ -85,6 +88,70 @@ def test_an_import_offline_waits_in_the_journal(
     agent.serve()
     result.job.wait(30)
     assert len(on_server(dovecot, user)["INBOX"]) == 3
+
+
+def through(proxy: Proxy) -> dict[str, object]:
+    return {"port": proxy.port, "security": "none"}
+
+
+def nameless(path: Path, count: int) -> Path:
+    """Write messages without a Message-ID, of the same size and days apart."""
+    path.mkdir()
+    for n in range(count):
+        date = f"Mon, {n + 1:02d} Nov 2021 10:00:00 +0000"
+        raw = mail(7, body=f"text {n % 10}\r\n", Message_ID="", Date=date)
+        (path / f"{n:02d}.eml").write_bytes(raw)
+    return path
+
+
+def test_many_go_with_one_command_and_one_that_is_refused_is_named(
+    make_agent: Agents, dovecot: Dovecot, user: str, tmp_path: Path, start_proxy: Callable[[int], Proxy]
+) -> None:
+    dovecot.limit(user, "1M")
+    proxy = start_proxy(dovecot.ports["imap"])
+    agent = make_agent(user, imap=through(proxy), fetch={"idle": False, "every": "never"})
+    work = synced(agent)
+    paths = [tmp_path / f"{n}.eml" for n in range(30)]
+    for n, path in enumerate(paths):
+        path.write_bytes(mail(n, "x\r\n" * (400_000 if n == 7 else 10)))
+    make_agent.stop(agent)
+    agent = make_agent(user, imap=through(proxy), fetch={"idle": False, "every": "never"}, serve=False)
+    work = agent.context.accounts["work"]
+    result = bring(work.inbox, *paths)
+    agent.serve()
+    with pytest.raises(CommandError, match=r"(?i)quota"):
+        result.job.wait(30)
+    [told] = exchange.refused(agent.context, result.job)
+    assert told.startswith("'number 7': ")
+    assert "OVERQUOTA" in told
+    assert_equal(work, dovecot, user)
+    assert len(on_server(dovecot, user)["INBOX"]) == 29
+    assert proxy.sent.count(b"APPEND") < 28
+
+
+LACKING = [(), ("UIDPLUS",), ("MULTIAPPEND",), ("MULTIAPPEND", "UIDPLUS")]
+
+
+@pytest.mark.parametrize("lacking", LACKING, ids=str)
+@pytest.mark.parametrize("how", ["cut within it", "answer lost"])
+def test_an_import_happens_once_when_the_connection_is_cut(
+    make_agent: Agents, dovecot: Dovecot, user: str, tmp_path: Path, start_proxy: Callable[[int], Proxy],
+    how: str, lacking: tuple[str, ...],
+) -> None:  # fmt: skip
+    proxy = start_proxy(dovecot.ports["imap"])
+    for name in lacking:
+        proxy.replace("down", f" {name}".encode(), b"")
+    agent = make_agent(user, imap=through(proxy), fetch={"idle": False, "every": "never"})
+    work = synced(agent)
+    # After a message that is not the last of its command the next one begins.
+    end = rb"(text \d|Hello\.)\r\n\r\n"
+    cut = proxy.lose_reply(end) if how == "answer lost" else proxy.cut("up", at=rb"number 12", keep=False)
+    result = bring(work.inbox, nameless(tmp_path / "nameless", 20), box(tmp_path / "box", range(20)))
+    assert cut.done.wait(20)
+    result.job.wait(40)
+    found = Counter(copy[0] for copy in on_server(dovecot, user)["INBOX"])
+    assert found == Counter({f"number {n}": 1 for n in range(20)}) + Counter({"number 7": 20})
+    assert_equal(work, dovecot, user)
 
 
 def test_progress_counts_octets_and_problems_are_told(make_agent: Agents, user: str, tmp_path: Path) -> None:
