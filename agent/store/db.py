@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.errors import StoreError
-from agent.store import care, schema, tags
+from agent.store import care, functions, schema
 from agent.threads import spawn
 
 T = TypeVar("T")
@@ -170,7 +170,7 @@ class Store:
             "wal_autocheckpoint = 4000",  # pages, 16 MB: in bulk work many are written again and again
         ):
             connection.execute(f"PRAGMA {pragma}")
-        tags.register(connection)
+        functions.register(connection)
         return connection
 
     def _make_private(self) -> None:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Protocol
 
 from agent.mail.header import Envelope
-from agent.store import care, contents, schema, state, tags
+from agent.store import care, contents, functions, schema, state
 from agent.store.contents import Incoming
 from agent.store.salvage_rows import BROKEN, Table, rows
 
@@ -42,7 +42,7 @@ class Make(Protocol):
 
 def prepare(db: sqlite3.Connection) -> None:
     """Make the functions known that the statements of the store use."""
-    tags.register(db)
+    functions.register(db)
 
 
 def messages(old: sqlite3.Connection, new: sqlite3.Connection, make: Make, unread: list[str]) -> set[int]:

@@ -21,8 +21,10 @@ ORDERS = {
     "date": "m.date, m.id",
     "received": "m.received, m.id",
     "size": "m.size, m.date, m.id",
-    "subject": "c.subject COLLATE NOCASE, m.date, m.id",
+    "subject": "base(c.subject), m.date, m.id",  # as IMAP sorts: `Re: hi` stands with `hi`
     "from": "(SELECT folded FROM party WHERE id = c.from_), m.date, m.id",
+    "to": "(SELECT folded FROM party WHERE id = c.to_), m.date, m.id",
+    "cc": "(SELECT folded FROM party WHERE id = c.cc), m.date, m.id",
 }
 _PAGE = 500  # as far down as a page is looked for by a walk from the newest on
 

@@ -1,11 +1,10 @@
 """Tags as the store keeps them: one text, sorted, with a blank on either side of each tag.
 
-Some of it is known to SQL too, on every connection: verbs on 100,000 messages are one statement.
+Some of it is known to SQL too (functions.py): verbs on 100,000 messages are one statement.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -39,9 +38,3 @@ def common_tags(one: str, other: str) -> str:
 def other_tags(one: str, other: str) -> str:
     """Return the tags of the first stored text that the second lacks."""
     return join_tags(split_tags(one) - split_tags(other))
-
-
-def register(connection: sqlite3.Connection) -> None:
-    """Make with_tags, common_tags and other_tags known to the SQL of a connection."""
-    for function, arguments in ((with_tags, 3), (common_tags, 2), (other_tags, 2)):
-        connection.create_function(function.__name__, arguments, function, deterministic=True)

@@ -1,7 +1,8 @@
-"""The search scripts of Dovecot's imaptest, asked of our store in the words of our query language.
+"""The search and sort scripts of Dovecot's imaptest, asked of our store in the words of our query language.
 
 What we answer otherwise stands in DIFFERENT, each with its reason. HEADER, NEW, OLD and RECENT have no
-words in our language: SEARCH knows them, a reader does not ask for them.
+words in our language: SEARCH knows them, a reader does not ask for them. We sort by one key; what is
+equal in it stands oldest first, and newest first when the order is turned round.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from agent.mail import flags, query
 from agent.mail.header import read_header
 from agent.mail.query import Node
 from agent.mail.query_parse import parse
+from agent.mail.sent import parse_date
 from agent.store import folders, messages, search
 from agent.store.db import Store
 from agent.store.tags import join_tags, split_tags
@@ -37,25 +39,33 @@ DIFFERENT: dict[tuple[str, str], tuple[set[int], str]] = {
     ("search-body", "body wertyuio"): (set(), WHOLE_WORDS),
     ("search-header", 'subject "eautiful worl"'): (set(), WHOLE_WORDS),
 }
+NAMES = "sorted as it is shown: by the name, else by the address; SORT takes the part before the @"
+SORT_SCRIPTS = {"sort-addresses": 3, "sort-date": 1, "sort-size": 1, "sort-subject": 1}
+SORTED_OTHERWISE: dict[tuple[str, str], tuple[list[int], str]] = {
+    ("sort-addresses", "from"): ([3, 2, 1], NAMES),
+    ("sort-addresses", "to"): ([1, 3, 2], NAMES),
+    ("sort-addresses", "cc"): ([2, 1, 3], NAMES),
+}
 NO_WORDS_FOR = ("header", "new", "old", "recent", 'subject ""')
 DATES = {"sentbefore": "before", "senton": "on", "sentsince": "since"}
 FLAGS = ("answered", "deleted", "draft", "flagged", "seen")
+PLAIN = b"From user@domain  Fri Feb 22 00:06:23 2008\nSubject: one\n\nbody\n\n"
 HOME = ZoneInfo("Europe/Helsinki")  # where the messages of search-date were written
 
 
 class Box:
     """The messages of a script; their row ids are their numbers there."""
 
-    def __init__(self, store: Store, raws: list[bytes]) -> None:
+    def __init__(self, store: Store, raws: list[bytes], received: list[int]) -> None:
         self.store = store
         self.sizes = dict(enumerate(map(len, raws), 1))
-        store.write(lambda tx: self._fill(tx, raws)).result()
+        store.write(lambda tx: self._fill(tx, raws, received)).result()
 
-    def _fill(self, tx: object, raws: list[bytes]) -> None:
+    def _fill(self, tx: object, raws: list[bytes], received: list[int]) -> None:
         folders.list_folders(tx, folders.ensure_account(tx, "a"), [("INBOX", "/", "inbox", True)])  # type: ignore[arg-type]
-        for uid, raw in enumerate(raws, 1):
-            sent = read_header(raw).date or 0
-            item = of_bytes(raw, uid=uid, flags=0, tags="", received=sent, size=len(raw))
+        for uid, (raw, date) in enumerate(zip(raws, received, strict=True), 1):
+            date = read_header(raw).date or date  # a Date far from the arrival would be doubted
+            item = of_bytes(raw, uid=uid, flags=0, tags="", received=date, size=len(raw))
             messages.insert(tx, 1, 1, [item])  # type: ignore[arg-type]
 
     def store_flags(self, numbers: set[int], words: str, *, add: bool) -> None:
@@ -81,12 +91,14 @@ class Box:
 def boxed(script: Path, folder: Path) -> Iterator[Box]:
     """Open a store with the messages that belong to a script."""
     mbox = script.with_name(script.name + ".mbox")
-    plain = b"Subject: one\n\nbody\n"
-    parts = re.split(rb"(?m)^From .*\n", mbox.read_bytes())[1:] if mbox.exists() else [plain] * 5
+    text = mbox.read_bytes() if mbox.exists() else PLAIN * 5
+    _, *pieces = re.split(rb"(?m)^From \S+ +(.*)\n", text)
+    received, parts = [parse_date(line.decode()) or 0 for line in pieces[::2]], pieces[1::2]
     store = Store(folder / "mail.db")
     store.start()
     try:
-        yield Box(store, [part.removesuffix(b"\n").replace(b"\n", b"\r\n") for part in parts])
+        raws = [part.removesuffix(b"\n").replace(b"\n", b"\r\n") for part in parts]
+        yield Box(store, raws, received)
     finally:
         store.stop()
 
@@ -148,3 +160,19 @@ def test_a_search_script_gets_the_answers_it_expects(name: str, corpora: Path, t
             assert set(search.ids(box.store.reader, translated(words, box))) == expected, line
             asked += 1
     assert asked == SCRIPTS[name]
+
+
+@pytest.mark.parametrize("name", SORT_SCRIPTS)
+def test_a_sort_script_gets_the_order_it_expects(name: str, corpora: Path, tmp_path: Path) -> None:
+    script = corpora / "dovecot-imaptest" / name
+    asked = 0
+    with boxed(script, tmp_path) as box:
+        for key, answer in re.findall(
+            r"ok sort \((\w+)\) us-ascii all\n\* sort ([\d ]+)", script.read_text()
+        ):
+            expected = [int(number) for number in answer.split()]
+            expected, _ = SORTED_OTHERWISE.get((name, key), (expected, ""))
+            assert search.ids(box.store.reader, query.All(), key) == expected, key
+            assert search.ids(box.store.reader, query.All(), f"-{key}") == expected[::-1], key
+            asked += 1
+    assert asked == SORT_SCRIPTS[name]
