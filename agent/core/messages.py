@@ -66,7 +66,7 @@ class Messages(Verbs):
         return Threads(self)
 
     def sort(self, order: str) -> Messages:
-        """Order by date, received, size, subject or from; a leading `-` turns it round."""
+        """Order by date, received, size, subject, from, to or cc; a leading `-` turns it round."""
         return Messages(self._context, self._node, order)
 
     def __and__(self, other: Messages) -> Messages:
@@ -192,7 +192,7 @@ class Everything(Messages):
         super().__init__(context, _but_hidden(context, self._asked), order)
 
     def sort(self, order: str) -> Everything:
-        """Order by date, received, size, subject or from; a leading `-` turns it round."""
+        """Order by date, received, size, subject, from, to or cc; a leading `-` turns it round."""
         return Everything(self._context, self._asked, order)
 
     def _narrowed(self, node: queries.Node) -> Everything:
