@@ -272,7 +272,9 @@ class Campaign:
 def _but_for_mail(facts: Facts) -> Facts:
     """Leave out what is known of a mail only when it is known to have been sent: its copy, whom it answers."""
     return {
-        topic: [line.replace(" \\Answered", "").replace("\\Answered", "") for line in lines if LETTER not in line]
+        topic: [
+            line.replace(" \\Answered", "").replace("\\Answered", "") for line in lines if LETTER not in line
+        ]
         for topic, lines in facts.items()
         if topic not in ("sent", "outbox", "threads", "jobs")
     }

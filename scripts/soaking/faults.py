@@ -17,14 +17,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from agent.net import imap, smtp
+from agent.net import smtp
 from agent.net.stream import Stream
 from agent.net.wire import Client, Wire
 from agent.store.db import Store
 
 _TAG = re.compile(rb"\A([A-Z]+\d+) ")
 _SECRET = re.compile(r"\A(LOGIN|AUTHENTICATE|AUTH)\b.*", re.IGNORECASE)
-_NEVER = re.compile(rb"(?!)")
+_NEW_UIDS = re.compile(rb"\[(?:COPYUID|APPENDUID)")
 KILL, LOSE = "kill", "lose"
 
 
@@ -84,7 +84,7 @@ class Faults:
             told.then = lambda: self.step(f"after the commit of {name}")
             commit(store, deadly, durable, told)
 
-        Store._commit = counted  # type: ignore[method-assign]
+        Store._commit = counted  # type: ignore[assignment, method-assign]
 
     # -- IMAP --------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Faults:
             self._deaf = None
             raise _lost(stream, tag)
 
-        Stream.send, Wire.receive, Stream._receive = sending, receiving, filling  # type: ignore[method-assign]
+        Stream.send, Wire.receive, Stream._receive = sending, receiving, filling  # type: ignore[assignment, method-assign]
 
     # -- SMTP --------------------------------------------------------------------------------
 
@@ -136,8 +136,8 @@ class Faults:
                 raise client.lost("the reply was lost")
             return code, text
 
-        smtplib.SMTP.send = sending  # type: ignore[method-assign]
-        smtp._Smtp.getreply = hearing  # type: ignore[method-assign]
+        smtplib.SMTP.send = sending  # type: ignore[assignment, method-assign]
+        smtp._Smtp.getreply = hearing  # type: ignore[assignment, method-assign]
 
 
 class _Told(Future[Any]):
@@ -175,7 +175,14 @@ def _lost(stream: Stream, tag: bytes) -> Exception:
 
 def strip(*capabilities: str) -> None:
     """Have servers lack capabilities, and keep them from using what they lack."""
-    normalised = Client.normalised_capabilities
-    Client.normalised_capabilities = lambda client: normalised(client) - set(capabilities)  # type: ignore[method-assign]
+    normalised, line = Client.normalised_capabilities, Stream.line
+
+    def lacking(client: Client) -> frozenset[str]:
+        return normalised(client) - set(capabilities)
+
+    def without_uids(stream: Stream) -> bytes:
+        return _NEW_UIDS.sub(b"[NOTHING", line(stream))
+
+    Client.normalised_capabilities = lacking  # type: ignore[assignment,method-assign]
     if "UIDPLUS" in capabilities:
-        imap._COPYUID = imap._APPENDUID = _NEVER
+        Stream.line = without_uids  # type: ignore[assignment, method-assign]

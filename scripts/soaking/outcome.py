@@ -36,8 +36,13 @@ class Outcome:
 
 
 def take(
-    dovecot: Dovecot, users: Mapping[str, str], database: Path, sent: Iterable[str], known: Mapping[int, str],
-    *, leftovers: bool = False,
+    dovecot: Dovecot,
+    users: Mapping[str, str],
+    database: Path,
+    sent: Iterable[str],
+    known: Mapping[int, str],
+    *,
+    leftovers: bool = False,
 ) -> Outcome:
     """Look at server, store and post; `users` by account, `known` the messages there were before.
 
@@ -49,8 +54,8 @@ def take(
     try:
         server = {account: on_server(dovecot, user) for account, user in users.items()}
         facts: Facts = {}
-        for account, copies in server.items():
-            for folder, key, _, words in copies:
+        for account, found in server.items():
+            for folder, key, _, words in found:
                 facts.setdefault(f"server {account}/{folder}", []).append(f"{key} {words}")
         shown, stored, wrong = _store(db)
         for (account, folder), copies in shown.items():
@@ -68,7 +73,15 @@ def take(
 def on_server(dovecot: Dovecot, user: str) -> list[tuple[str, str, int, str]]:
     """Return what the server holds: folder, key, UID, flags and keywords."""
     text = dovecot.doveadm(
-        "-f", "tab", "fetch", "-u", user, "mailbox uid flags hdr.message-id hdr.subject", "mailbox", "*", "all"
+        "-f",
+        "tab",
+        "fetch",
+        "-u",
+        user,
+        "mailbox uid flags hdr.message-id hdr.subject",
+        "mailbox",
+        "*",
+        "all",
     )
     found = []
     for line in text.splitlines()[1:]:
@@ -251,9 +264,13 @@ def _damage(db: sqlite3.Connection) -> list[str]:
         found.append(f"the text index: {error}")
     finally:
         db.rollback()
-    double = db.execute("SELECT s_folder, s_uid FROM message WHERE s_uid IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1")
+    double = db.execute(
+        "SELECT s_folder, s_uid FROM message WHERE s_uid IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1"
+    )
     found += [f"two messages at {tuple(row)}" for row in double]
-    lost = db.execute("SELECT id FROM message m WHERE NOT EXISTS (SELECT 1 FROM content WHERE id = m.content)")
+    lost = db.execute(
+        "SELECT id FROM message m WHERE NOT EXISTS (SELECT 1 FROM content WHERE id = m.content)"
+    )
     found += [f"message {row[0]} has no content" for row in lost]
     return [f"damage: {problem}" for problem in found]
 

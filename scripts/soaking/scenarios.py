@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agent.core import draft
+from agent import api
+from agent.archive.found import Found
+from agent.core import exchange
 from agent.core import undo as undoing
 from agent.core.account import Account
+from agent.core.draft import Draft
 from agent.core.messages import Messages
 from agent.mail import query
 from scripts.soaking.scenario import LETTER, Act, Scenario, Step, steps
+from scripts.soaking.server import message
 
 if TYPE_CHECKING:
     from agent.app import Agent
@@ -57,7 +61,6 @@ def verb(name: str, *numbers: int, to: str = "", folder: str = "INBOX", **option
         if to:
             where, _, rest = to.rpartition(":")
             words.append(account(agent, where)[rest] if where else to)
-        words += options.pop("words", []) if "words" in options else []
         return getattr(chosen, name)(*words, **options)
 
     return act
@@ -68,11 +71,9 @@ def tag(name: str, *numbers: int, word: str, folder: str = "INBOX") -> Act:
     return lambda agent: getattr(pick(agent, *numbers, folder=folder), name)(word)
 
 
-def compose(agent: Agent, subject: str, text: str) -> draft.Draft:
+def compose(agent: Agent, subject: str, text: str) -> Draft:
     """Begin a message of the first account."""
-    return draft.compose(
-        agent.context, to="Bob <bob@example.net>", subject=subject, text=text, account=account(agent)
-    )
+    return api.compose("Bob <bob@example.net>", subject, text, account=account(agent))
 
 
 def save(subject: str, text: str) -> Act:
@@ -80,12 +81,12 @@ def save(subject: str, text: str) -> Act:
     return lambda agent: compose(agent, subject, text).save()
 
 
-def kept(agent: Agent, subject: str) -> draft.Draft:
+def kept(agent: Agent, subject: str) -> Draft:
     """Open the one saved draft with a subject."""
     found = [message for message in account(agent).drafts if message.subject == subject]
     if len(found) != 1:
         raise AssertionError(f"{len(found)} drafts {subject!r}")
-    return draft.edit_as_new(agent.context, found[0])
+    return found[0].edit_as_new()
 
 
 def save_again(subject: str, text: str) -> Act:
@@ -106,8 +107,8 @@ def send_kept(agent: Agent) -> object:
 
 def answer(agent: Agent) -> object:
     """Answer a message."""
-    [message] = list(pick(agent, 3))
-    reply = draft.reply(agent.context, message, "Yes.", to_all=False, quote=False)
+    [message] = pick(agent, 3)
+    reply = message.reply("Yes.", quote=False)
     reply.subject = f"Re: {LETTER}"
     return reply.send()
 
@@ -120,6 +121,27 @@ def undo(agent: Agent) -> object:
 def redo(agent: Agent) -> object:
     """Do it again."""
     return undoing.redo(agent.context)
+
+
+def bring_in(agent: Agent) -> object:
+    """Import messages from files."""
+    found = [Found(f"file {number}", message(number), read=number) for number in range(50, 62)]
+    return exchange.bring_in(account(agent)["Archive"], found, 1000, lambda progress: None)
+
+
+def create(name: str) -> Act:
+    """Return the creation of a folder."""
+    return lambda agent: account(agent).create_folder(name)
+
+
+def rename(name: str, new: str) -> Act:
+    """Return the renaming of a folder."""
+    return lambda agent: account(agent).rename_folder(name, new)
+
+
+def delete_folder(name: str) -> Act:
+    """Return the deletion of a folder and what is in it."""
+    return lambda agent: account(agent).delete_folder(name, confirm=True)
 
 
 # -- mailboxes -------------------------------------------------------------------------------
@@ -169,6 +191,11 @@ def renumbered(boxes: Boxes) -> None:
     work.deliver(40)
 
 
+def list_is_gone(boxes: Boxes) -> None:
+    """The folder that something is to go to, and to leave, is deleted."""
+    boxes["work"].delete_folder("Lists")
+
+
 # -- what is asked for -----------------------------------------------------------------------
 
 VERBS = steps(
@@ -192,7 +219,7 @@ CLASHING = steps(
     tag("tag", 4, word="later"),
     verb("move", 5, 6, to="Archive"),
     verb("delete", 7),
-    verb("copy", 8, to="Lists"),
+    verb("copy", 3, to="Lists"),
     verb("move", 8, to="Trash"),
     verb("delete", 10),
 )
@@ -246,7 +273,8 @@ def _all() -> list[Scenario]:
         phases=(
             steps(verb("flag", 1, 2), verb("move", 3, 4, to="Archive"), verb("copy", 5, to="Lists"), undo),
             steps(undo, verb("mark_read", 6)),
-            steps(undo, redo),
+            steps(undo),
+            steps(redo),
         ),
     )  # fmt: skip
     undone_across = Scenario(
@@ -258,10 +286,30 @@ def _all() -> list[Scenario]:
         "send", "a letter sent, its draft removed, its copy kept", usual,
         phases=(steps(save(LETTER, "Hello.")), steps(Step(send_kept, 2))), doubtful=True,
     )  # fmt: skip
-    replied = Scenario("answer", "an answer, marked on what it answers", usual, phases=(steps(answer),), doubtful=True)
+    replied = Scenario(
+        "answer", "an answer, marked on what it answers", usual, phases=(steps(answer),), doubtful=True
+    )
     many = Scenario(
         "bulk", "verbs on many messages", usual,
         phases=(steps(verb("mark_read", *range(1, 15)), verb("archive", *range(1, 13))),),
+    )  # fmt: skip
+    imported = Scenario(
+        "import", "messages from files", usual, offline=(*steps(bring_in), *DRAFTS[:1])
+    )  # fmt: skip
+    folders = Scenario(
+        "folders", "folders created, renamed, deleted", usual,
+        phases=(
+            steps(create("New"), rename("Lists", "List")),
+            steps(verb("move", 1, 2, to="New"), verb("move", 20, to="INBOX", folder="List")),
+            steps(delete_folder("List"), verb("flag", 1, folder="New")),
+        ),
+    )  # fmt: skip
+    gone = Scenario(
+        "gone", "verbs pending in a folder deleted elsewhere", usual, elsewhere=list_is_gone,
+        offline=steps(
+            verb("move", 1, 2, to="Lists"), verb("copy", 3, to="Lists"), verb("flag", 20, folder="Lists"),
+            verb("move", 21, to="INBOX", folder="Lists"), verb("flag", 4),
+        ),
     )  # fmt: skip
     return [
         first,
@@ -286,6 +334,10 @@ def _all() -> list[Scenario]:
         *_variants(send, ("old", _NO_UIDPLUS)),
         replied,
         many,
+        imported,
+        *_variants(imported, ("old", _NO_UIDPLUS)),
+        folders,
+        gone,
     ]
 
 

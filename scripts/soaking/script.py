@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent import api
 from agent.app import Agent
 from agent.config.load import load_text
 from agent.config.paths import Paths
@@ -31,6 +32,7 @@ def carry_out(request: Request) -> None:
     config = load_text((folder / "config.yaml").read_text(), "config.yaml")
     agent = Agent(config, Paths.under(folder))
     agent.start()
+    api.activate(agent.context)
     try:
         if request.part == "sync":
             agent.serve(fill=True)

@@ -46,11 +46,15 @@ class Mailbox:
             (place / "maildirfolder").touch()
         letters = flags
         if keywords:
-            (place / "dovecot-keywords").write_text("".join(f"{n} {word}\n" for n, word in enumerate(keywords)))
+            (place / "dovecot-keywords").write_text(
+                "".join(f"{n} {word}\n" for n, word in enumerate(keywords))
+            )
             letters += "".join(chr(ord("a") + n) for n in range(len(keywords)))
         for number in numbers:
             raw = message(number)
-            file = place / "cur" / f"{_BEGIN + number}.M{number}.host,S={len(raw)}:2,{''.join(sorted(letters))}"
+            file = (
+                place / "cur" / f"{_BEGIN + number}.M{number}.host,S={len(raw)}:2,{''.join(sorted(letters))}"
+            )
             file.write_bytes(raw)
             os.utime(file, (_BEGIN + number, _BEGIN + number))
 

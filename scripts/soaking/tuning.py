@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from agent.core import background, inbound, outbound, replay, requests, sync, verbs
+from agent.core import background, inbound, outbound, patience, replay, requests, sync, verbs
 
 SIZES: tuple[tuple[ModuleType, str, object], ...] = (
-    (sync, "_FIRST_LISTING", 6),
-    (sync, "_LISTING", 12),
+    (sync, "_LISTING", (6, 12)),
     (sync, "_ROWS", 4),
     (sync, "_ARRIVALS", 3),
     (background, "_ROWS", 5),
     (background, "_INDEXED", 8),
     (requests, "_MESSAGES", 3),
     (verbs, "_BULK", 8),
-    (inbound, "_BACKOFF_S", (0.02, 0.1)),
-    (inbound, "_AT_ONCE_S", 0.01),
+    (inbound, "BACKOFF_S", (0.02, 0.1)),
+    (patience, "BACKOFF_S", (0.02, 0.1)),
+    (patience, "_AT_ONCE_S", 0.01),
     (replay, "_PAUSE_S", (0.05, 0.2)),
     (outbound, "_RETRY_S", (0.02, 0.05)),
 )

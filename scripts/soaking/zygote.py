@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import faulthandler
+import gc
 import json
 import logging
 import os
@@ -74,6 +75,7 @@ def _main() -> None:
 
     tuning.shrink()
     logging.getLogger("agent").setLevel(logging.INFO)
+    gc.freeze()  # pages that nobody writes to need not be copied for each child
     for line in sys.stdin:
         request = Request(**json.loads(line))
         child = os.fork()

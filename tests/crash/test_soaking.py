@@ -54,7 +54,10 @@ def test_a_scenario_has_many_steps_and_all_of_them_are_tried_on_demand(
 
 
 def test_a_point_says_what_died_where() -> None:
-    assert str(Point(KILL, 7, "before sending UID MOVE 1 Archive")) == "kill 7: before sending UID MOVE 1 Archive"
+    assert (
+        str(Point(KILL, 7, "before sending UID MOVE 1 Archive"))
+        == "kill 7: before sending UID MOVE 1 Archive"
+    )
 
 
 def test_a_difference_says_what_is_missing_and_what_is_too_much() -> None:
