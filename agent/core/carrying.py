@@ -12,8 +12,9 @@ from typing import TypeVar
 from agent.clock import Clock
 from agent.core.sync import FolderSync
 from agent.errors import CommandError, Refused
+from agent.mail import flags
 from agent.net.base import Backend, FolderState
-from agent.store import folders, journal
+from agent.store import folders, journal, messages, outbox
 from agent.store.db import Row, Store, Transaction
 from agent.store.folders import FolderRow
 
@@ -88,9 +89,31 @@ class Carrier:
     def failed(self, ops: Sequence[Op], error: Refused | CommandError) -> None:
         """Give up what the server refuses for good, and say so; what of it is done stays done."""
         _log.info("refused: %s of %d messages: %s", ops[0]["kind"], len(ops), error)
-        message = str(error)
-        self.write(lambda tx: journal.failed(tx, ops, message, self.clock.now()))
+        drafts = [op for op in ops if _only_here(op)]
+        others = [op for op in ops if not _only_here(op)]
+        now = self.clock.now()
+
+        def work(tx: Transaction) -> None:
+            journal.failed(tx, others, str(error), now)
+            for op in drafts:
+                self._keep_text(tx, op, str(error), now)
+
+        self.write(work)
+
+    def _keep_text(self, tx: Transaction, op: Op, why: str, now: float) -> None:
+        """Put the text of a refused draft where it can be gone on with."""
+        if not journal.failed(tx, [op], f"{why}; its text is kept in the outbox, edit() it there", now):
+            return  # cancelled meanwhile
+        row = tx.execute("SELECT message_id, subject FROM content WHERE id = ?", (op["content"],)).fetchone()
+        data = messages.raw(tx, op["content"])
+        if data is not None:
+            outbox.keep_text(tx, self.account, row["message_id"], row["subject"], data, why, now)
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run a transaction and return what it returns."""
         return self.store.write(work).result()
+
+
+def _only_here(op: Op) -> bool:
+    """Tell whether an operation is the append of a draft: what it brings is nowhere else."""
+    return op["kind"] == "append" and op["original"] is None and bool(op["s_flags"] & flags.DRAFT)

@@ -187,8 +187,11 @@ class Draft:
 
         def work(tx: Transaction) -> int:
             job = job_rows.add_job(tx, "verb", label, now, origin=actor().origin)
-            changes.delete(tx, job, old)
-            kept.append(changes.append(tx, job, account.id, folder.id, item))
+            made = changes.append(tx, job, account.id, folder.id, item)
+            # What was kept before goes when this has arrived, and stays when it is refused.
+            arrival = changes.op_of(tx, job, made)
+            changes.delete(tx, job, old, after=dict.fromkeys(old, arrival))
+            kept.append(made)
             return job
 
         kept: list[int] = []

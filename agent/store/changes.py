@@ -115,6 +115,12 @@ def append_all(tx: Transaction, job: int, account: int, target: int, items: Sequ
     return made
 
 
+def op_of(db: Transaction, job: int, message: int) -> int:
+    """Return the operation of a job on a message."""
+    row = db.execute("SELECT id FROM op WHERE job = ? AND message = ?", (job, message)).fetchone()
+    return int(row[0])
+
+
 def _add_op(
     tx: Transaction, job: int, account: int, message: int, kind: str, target: int, original: int | None
 ) -> int:

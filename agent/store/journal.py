@@ -171,8 +171,11 @@ def placed(tx: Transaction, ops: Sequence[sqlite3.Row], uids: dict[int, int], no
     _settle(tx, ops, now)
 
 
-def failed(tx: Transaction, ops: Sequence[sqlite3.Row], error: str, now: float) -> None:
-    """Note that the server refused operations: what is shown falls back to what the server has."""
+def failed(tx: Transaction, ops: Sequence[sqlite3.Row], error: str, now: float) -> int:
+    """Note that the server refused operations: what is shown falls back to what the server has.
+
+    Returns how many were still to be done.
+    """
     choose(tx, [op["id"] for op in ops])
     # Those of a group that are done already stay done.
     refused = tx.execute(
@@ -180,11 +183,12 @@ def failed(tx: Transaction, ops: Sequence[sqlite3.Row], error: str, now: float) 
         " AND state IN ('pending', 'sent') RETURNING id, job, message, kind",
         (error,),
     ).fetchall()
-    settled = list(refused)
+    settled, count = list(refused), len(refused)
     while refused:
         refused = _refuse_what_follows(tx, [op["id"] for op in refused], error, now)
         settled += refused
     _settle(tx, settled, now)
+    return count
 
 
 def _refuse_what_follows(tx: Transaction, ops: Sequence[int], error: str, now: float) -> list[sqlite3.Row]:

@@ -53,6 +53,15 @@ def add(tx: Transaction, item: Sending, job: int | None, now: float) -> int:
     return made
 
 
+def keep_text(
+    tx: Transaction, account: int, message_id: str, subject: str, data: bytes, why: str, now: float
+) -> int:
+    """Keep what somebody wrote and no folder takes: as an item that was taken back, to be edited."""
+    item = add(tx, Sending(account, message_id, "", (), subject, data), None, now)
+    change(tx, item, state="cancelled", error=why)
+    return item
+
+
 def by_key(db: Transaction, key: str) -> sqlite3.Row | None:
     """Return the item queued under a key."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM outbox WHERE key = ?", (key,)).fetchone()

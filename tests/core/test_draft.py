@@ -9,6 +9,8 @@ import pytest
 from agent import api
 from agent.errors import CommandError
 from tests.core.automation import Desk
+from tests.harness.agents import Agents, assert_equal, synced
+from tests.harness.dovecot import Dovecot
 
 
 def test_what_speaks_against_sending_is_said(desk: Desk) -> None:
@@ -97,3 +99,27 @@ def test_its_repr_is_safe_in_a_terminal(desk: Desk) -> None:
     desk.open()
     draft = api.compose(to='"\x1b[31m" <bob@example.com>', subject="\x1b]0;x\x07", text="x")
     assert not {"\x1b", "\x07"} & set(repr(draft))
+
+
+@pytest.mark.parametrize("why", ["quota", "folder gone"])
+def test_a_draft_that_no_folder_takes_keeps_its_text_and_the_one_before(
+    why: str, make_agent: Agents, dovecot: Dovecot, user: str
+) -> None:
+    dovecot.limit(user, "1M")
+    dovecot.doveadm("mailbox", "create", "-u", user, "Texts")
+    agent = make_agent(user, fetch={"idle": False, "every": "never"}, folders={"drafts": "Texts"})
+    api.activate(agent.context)
+    work = synced(agent)
+    draft = api.compose(to="bob@example.com", subject="x", text="first")
+    draft.save().wait(20)
+    draft.text = "second" if why == "folder gone" else "second " + 200_000 * "y 123456 "
+    if why == "folder gone":
+        dovecot.doveadm("mailbox", "delete", "-u", user, "Texts")
+    with pytest.raises(CommandError, match="its text is kept in the outbox"):
+        draft.save().wait(20)
+    [item] = api.outbox
+    assert item.state == "cancelled"
+    assert item.edit().text.startswith("second")
+    if why == "quota":
+        assert [m.text.strip() for m in work["Texts"]] == ["first"]
+        assert_equal(work, dovecot, user)
