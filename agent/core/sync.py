@@ -7,12 +7,13 @@ with the commit that holds the messages below it; the base line is committed bef
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from agent.clock import Clock
-from agent.core import bodies
+from agent.core import bodies, compare
 from agent.core.account import Account
 from agent.core.progress import Progress
 from agent.core.uidset import chunks, compress
@@ -31,6 +32,7 @@ _log = logging.getLogger("agent.sync")
 _LISTING = (120, 4000)  # messages a FETCH lists: a screen first, then as many as come in _FETCH_S
 _FETCH_S = 0.5
 _ROWS = 500  # listed messages in one transaction
+_COMPARED = 10_000  # messages whose flags are compared at a time
 _ARRIVALS = 50  # new messages brought here before our UIDNEXT advances
 _NO_EVENTS = ("sent", "drafts")
 
@@ -135,28 +137,28 @@ class FolderSync:
         if server.modseq is not None and row.modseq is not None and row.backfill == 1:
             if server.modseq == row.modseq and state.count(self._store.reader, row.id) == server.exists:
                 return
-            changed = self._backend.flags(f"1:{high}", changed_since=row.modseq)
-            self._take(row.id, tuple(changed), ())
+            self._take(row.id, self._backend.flags(f"1:{high}", changed_since=row.modseq), ())
             if (
                 state.count(self._store.reader, row.id) + max(0, (server.uidnext or 1) - high - 1)
                 == server.exists
             ):
                 return
-            present = set(self._backend.uids(f"UID 1:{high}"))
-            flags: tuple[FlagState, ...] = ()
+            present = sorted(self._backend.uids(f"UID 1:{high}"))
+            for first, last in self._pieces(row, low, high):
+                known = [uid for uid, _, _ in state.seen(self._store.reader, row.id, first, last)]
+                self._take(row.id, (), compare.missing(present, known))
         else:
-            flags = tuple(self._backend.flags(f"{low}:{high}"))
-            present = {flag.uid for flag in flags}
-        known = state.known(self._store.reader, row.id, low=low)
-        changed_flags = tuple(
-            flag
-            for flag in flags
-            if (had := known.get(flag.uid)) and (had.flags != flag.bits or had.tags != join_tags(flag.tags))
-        )
-        self._take(row.id, changed_flags, tuple(uid for uid in known if uid <= high and uid not in present))
+            for first, last in self._pieces(row, low, high):
+                flags = list(self._backend.flags(f"{first}:{last}"))
+                seen = state.seen(self._store.reader, row.id, first, last)
+                self._take(row.id, *compare.differing(flags, seen))
+                self._between_commands(row)
 
-    def _take(self, folder: int, flags: Sequence[FlagState], vanished: Sequence[int]) -> None:
-        for some in _split(flags, 500):
+    def _pieces(self, row: FolderRow, low: int, high: int) -> list[tuple[int, int]]:
+        return list(state.pieces(self._store.reader, row.id, low, high, _COMPARED))
+
+    def _take(self, folder: int, flags: Iterable[FlagState], vanished: Sequence[int]) -> None:
+        for some in _batches(flags, 500):
             states = [(flag.uid, flag.bits, join_tags(flag.tags)) for flag in some]
             self._write(lambda tx, states=states: state.set_flags(tx, folder, states))  # type: ignore[misc]
         now = self._clock.now()
@@ -349,6 +351,12 @@ class FolderSync:
 
     def _write(self, work: Callable[[Transaction], T]) -> T:
         return self._store.write(work, bulk=True).result()
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    source = iter(items)
+    while some := list(islice(source, size)):
+        yield some
 
 
 def _split(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

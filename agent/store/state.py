@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -32,6 +32,25 @@ def known(db: Transaction, folder: int, *, low: int = 1) -> dict[int, Known]:
         "SELECT id, s_uid, s_flags, s_tags FROM message WHERE s_folder = ? AND s_uid >= ?", (folder, low)
     )
     return {row[1]: Known(*row) for row in rows}
+
+
+def pieces(db: Transaction, folder: int, low: int, high: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of UIDs that cover `low` to `high`, with about `size` known messages in each."""
+    sql = "SELECT s_uid FROM message WHERE s_folder = ? AND s_uid BETWEEN ? AND ? ORDER BY s_uid LIMIT 1 OFFSET ?"
+    while low <= high:
+        row = db.execute(sql, (folder, low, high, size)).fetchone()
+        last = row[0] - 1 if row else high
+        yield low, last
+        low = last + 1
+
+
+def seen(db: Transaction, folder: int, low: int, high: int) -> list[tuple[int, int, str]]:
+    """Return UIDs of a range with their flags and tags on the server, in the order of UIDs."""
+    rows = db.execute(
+        "SELECT s_uid, s_flags, s_tags FROM message WHERE s_folder = ? AND s_uid BETWEEN ? AND ? ORDER BY s_uid",
+        (folder, low, high),
+    )
+    return [(uid, flags, tags) for uid, flags, tags in rows]
 
 
 def uids(db: Transaction, folder: int, below: int) -> set[int]:

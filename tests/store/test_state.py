@@ -227,3 +227,19 @@ def test_flags_of_the_server_are_taken_over_and_changes_told(one: Case) -> None:
     assert (known[1].flags, known[2].flags) == (flags.SEEN, 0)
     assert list(state.known(one.store.reader, one.inbox, low=2)) == [2]
     assert state.count(one.store.reader, one.inbox) == 2
+
+
+def test_a_folder_is_seen_in_pieces_that_leave_nothing_out(one: Case) -> None:
+    one.place(*[listed(uid, uid) for uid in (2, 3, 5, 8, 9, 20)])
+    db = one.store.reader
+    found = list(state.pieces(db, one.inbox, 1, 30, 2))
+    assert found == [(1, 4), (5, 8), (9, 30)]
+    assert [uid for low, high in found for uid, _, _ in state.seen(db, one.inbox, low, high)] == [
+        2,
+        3,
+        5,
+        8,
+        9,
+        20,
+    ]
+    assert list(state.pieces(db, one.inbox, 1, 4, 50)) == [(1, 4)]
