@@ -59,6 +59,9 @@ def _act(agent: Agent, scenario: Scenario) -> None:
     for steps, start in left:
         _do(agent, steps, start)
         if not serving:
+            if not scenario.journal_first:
+                for account in agent.context.accounts.values():
+                    account.sync()  # waits there already when the line comes up
             agent.serve(fill=True)
             serving = True
         _drain(agent, journal_first=scenario.journal_first)

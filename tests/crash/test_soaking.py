@@ -44,8 +44,8 @@ def test_a_scenario_has_many_steps_and_all_of_them_are_tried_on_demand(
     campaign.prepare(zygote)
     labels = {point.label.partition("  [")[0] for point in campaign.telling() if point.fault == KILL}
     assert {
-        "before the commit of core.outbound.Outbound._sent",
-        "after the commit of core.outbound.Outbound._sent",
+        "before the commit of core.outbound.Outbound._sent.work",
+        "after the commit of core.outbound.Outbound._sent.work",
         "before saying .",
         "before sending UID STORE 3 +FLAGS.SILENT (\\Answered)",
         "with the answer to UID STORE 3 +FLAGS.SILENT (\\Answered)",
