@@ -54,15 +54,17 @@ def page_of(message: Message, width: int, *, all_headers: bool, column: int) -> 
         rows = [row for name, value in headers for row in _field(safe(name), safe(value), width)]
     else:
         rows = head_of(message, width)
-    whole = message.fetched
-    for part in message.attachments if whole else ():
+    whole, begun = message.fetched, message.begun
+    if begun and not whole:
+        rows += _field("Note", f"only the beginning of its {human_size(message.size)} is here", width)
+    for part in message.attachments if begun else ():
         name = safe(part.name) or "(no name)"
         rows += _field(
             "Attached", f"{name}  {safe(part.type)}  {human_size(part.size)}", width, "class:attachment"
         )
     rows.append([("class:rule", "─" * width)])
     body = len(rows)
-    if whole:
+    if begun:
         rows += _body(message, max(20, min(width, column)))
     return Page(tuple(rows), body, whole)
 

@@ -340,6 +340,11 @@ class Message(Verbs):
         return self._number("state") == schema.WHOLE
 
     @property
+    def begun(self) -> bool:
+        """Whether some of it is here: of large mail the beginning, or all when `fetched`."""
+        return self._number("state") != schema.LISTED
+
+    @property
     def raw(self) -> bytes:
         """The bytes, as the server has them; empty until fetched."""
         return self._bytes() if self.fetched else b""

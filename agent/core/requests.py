@@ -112,14 +112,23 @@ class Requests:
         row = folders.get(self._store.reader, folder)
         if row is None:
             return
-        if self._backend.select(row.name).uidvalidity != row.uidvalidity:
+        # Somebody waits: a folder that is open already is not opened anew.
+        opened = self._backend.opened if self._backend.selected == row.name else None
+        if (opened or self._backend.select(row.name)).uidvalidity != row.uidvalidity:
             self._sync_later(folder)
             raise Refused(f"{row.name} was replaced on the server; it is synced, try again", permanent=False)
         missing = set(uids)
         for uid_set, _ in chunks(uids, _MESSAGES):
-            for fetched in self._backend.messages(uid_set):
-                missing.discard(fetched.uid)
-                self._keep(folder, bodies.received(fetched))
+            try:
+                for fetched in self._backend.messages(uid_set):
+                    missing.discard(fetched.uid)
+                    self._keep(folder, bodies.received(fetched))
+            except ShortBody as error:
+                # What there is can be read, and is never taken for the whole.
+                for uid, (_, announced) in error.sizes.items():
+                    for fetched in self._backend.heads(str(uid), announced):
+                        self._keep(folder, bodies.received(fetched))
+                raise
         if missing:
             self._sync_later(folder)
             raise Refused(f"{len(missing)} of the messages were removed on the server")

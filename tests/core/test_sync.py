@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.core.account import Account
+from agent.errors import CommandError
 from tests.harness.agents import Agents, assert_equal, in_store, mail, on_server, synced, work_of
 from tests.harness.conditions import eventually
 from tests.harness.dovecot import Dovecot
@@ -35,7 +36,7 @@ def subjects(account: Account, folder: str = "INBOX") -> list[str]:
 
 @pytest.fixture(params=["QRESYNC", "CONDSTORE", "plain"])
 def server_with(
-    request: pytest.FixtureRequest, dovecot: Dovecot, start_proxy: StartProxy
+    request: pytest.FixtureRequest, dovecot: Dovecot, start_proxy: Callable[[int], Proxy]
 ) -> dict[str, object]:
     """Lead to a server that tells changes, tells flag changes, or tells nothing by itself."""
     hidden = {"QRESYNC": (), "CONDSTORE": ("QRESYNC",), "plain": ("QRESYNC", "CONDSTORE", "ENABLE")}
@@ -76,7 +77,7 @@ def fill(dovecot: Dovecot, user: str, count: int) -> None:
 
 
 def test_the_newest_messages_are_listed_first_and_a_cut_loses_nothing_of_it(
-    make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: StartProxy
+    make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: Callable[[int], Proxy]
 ) -> None:
     fill(dovecot, user, 700)
     proxy = start_proxy(dovecot.ports["imap"])
@@ -185,6 +186,23 @@ def test_a_large_arrival_comes_in_part_and_whole_when_it_is_wanted(
     assert message.text.startswith("A line")
     message.fetch().wait(20)
     assert message.raw == mail(1, body)
+
+
+def test_a_message_shorter_than_announced_can_be_read_and_is_never_whole(
+    make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: Callable[[int], Proxy]
+) -> None:
+    dovecot.save(user, mail(1))
+    proxy = start_proxy(dovecot.ports["imap"])
+    proxy.replace("down", b"RFC822.SIZE ", b"RFC822.SIZE 1")
+    work = synced(make_agent(user, imap={"port": proxy.port, "security": "none"}))
+    [message] = work.inbox
+    job = message.fetch()
+    with pytest.raises(CommandError, match="154 of 1154 octets"):
+        job.wait(20)
+    assert message.begun
+    assert not message.fetched
+    assert message.text == "Hello.\n"
+    assert message.raw == b""
 
 
 # -- m.id ------------------------------------------------------------------------------------
@@ -321,7 +339,7 @@ def test_one_folder_that_cannot_be_opened_is_told_and_stops_no_other(
 
 
 def test_a_sync_asks_for_no_flags_where_the_server_tells_changes(
-    make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: StartProxy
+    make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: Callable[[int], Proxy]
 ) -> None:
     dovecot.save(user, mail(1))
     proxy = start_proxy(dovecot.ports["imap"])

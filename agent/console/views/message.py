@@ -43,7 +43,7 @@ class MessageView(View):
         self._revision = revision
         self._column = column
         self._page: Page | None = None
-        self._wanted: tuple[str, int, bool, bool] | None = None
+        self._wanted: tuple[str, int, bool, bool, bool] | None = None
         self._seen = -1
         self._fetching: Job | None = None
         self._trouble = ""
@@ -70,7 +70,7 @@ class MessageView(View):
 
     def refresh(self) -> None:
         fetched = self._message.fetched
-        wanted = (self._message.id, self.width, self.all_headers, fetched)
+        wanted = (self._message.id, self.width, self.all_headers, self._message.begun, fetched)
         if wanted != self._wanted:
             self._wanted = wanted
             message, width, headers = self._message, self.width, self.all_headers
