@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -128,8 +127,3 @@ class Mailbox:
 
 def _named(folder: str, number: int) -> tuple[str, ...]:
     return ("mailbox", folder, "header", "message-id", f"<m{number}@example.com>")
-
-
-def later() -> None:
-    """Let the second pass: what comes now is not of the same moment as the last sync."""
-    time.sleep(1.1)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from agent.core import background, inbound, outbound, patience, replay, requests, sync, verbs
+from agent.core import (
+    appends,
+    background,
+    exchange,
+    inbound,
+    outbound,
+    patience,
+    replay,
+    requests,
+    sync,
+    verbs,
+)
 
 SIZES: tuple[tuple[ModuleType, str, object], ...] = (
     (sync, "_LISTING", (6, 12)),
@@ -13,7 +24,12 @@ SIZES: tuple[tuple[ModuleType, str, object], ...] = (
     (background, "_ROWS", 5),
     (background, "_INDEXED", 8),
     (requests, "_MESSAGES", 3),
+    (requests, "_PUBLISHED_S", 0.0),
     (verbs, "_BULK", 8),
+    (replay, "_PIECE", 4),
+    (appends, "_MOST", 5),
+    (exchange, "_ROWS", 5),
+    (inbound, "_GLANCE_S", 1000.0),
     (inbound, "BACKOFF_S", (0.02, 0.1)),
     (patience, "BACKOFF_S", (0.02, 0.1)),
     (patience, "_AT_ONCE_S", 0.01),
