@@ -65,6 +65,12 @@ class Plan:
         return self.text is None and not self.rest
 
     @property
+    def _unread(self) -> bool:
+        """Whether only what is unread is meant, and no words: an index has it by folder and date."""
+        unread = query.Is("unread") in self.rest or query.Not(query.Is("read")) in self.rest
+        return unread and not self._has_words
+
+    @property
     def _has_words(self) -> bool:
         return self.text is not None or any(
             isinstance(node, query.Words) for item in self.rest for node in query.walk(item)
@@ -121,7 +127,8 @@ class Plan:
         if self.folder is None:
             sql = "message m INDEXED BY message_all WHERE m.folder IS NOT NULL"
         else:
-            sql = "message m INDEXED BY message_list WHERE m.folder IS NOT NULL AND m.folder = ?"
+            index, state = ("unread", " AND m.flags & 1 = 0") if self._unread else ("list", "")
+            sql = f"message m INDEXED BY message_{index} WHERE m.folder IS NOT NULL{state} AND m.folder = ?"
             parameters.append(self.folder)
         if since is not None:
             sql += " AND m.date >= ?"
