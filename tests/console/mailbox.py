@@ -35,6 +35,7 @@ class Letter:
     list_id: str = ""
     text: str = ""
     html: str = ""
+    begun: bool = True
     fetched: bool = True
     attachments: tuple[Any, ...] = ()
     parts: tuple[Any, ...] = ()

@@ -48,10 +48,17 @@ def test_the_head_shows_what_is_there_and_the_text_follows_a_rule() -> None:
 
 
 def test_the_head_is_there_before_the_body() -> None:
-    message: Any = Letter("m1", fetched=False)
+    message: Any = Letter("m1", begun=False, fetched=False)
     made = page(message)
     assert not made.whole
     assert len(made.rows) == made.body == len(head_of(message, 80)) + 1
+
+
+def test_the_beginning_of_large_mail_is_shown_as_what_it_is() -> None:
+    message: Any = Letter("m1", text="It begins", fetched=False, size=5 << 20)
+    assert not page(message).whole
+    assert rows(message)[-1] == "It begins"
+    assert any("only the beginning" in row for row in rows(message))
 
 
 def test_another_reply_address_is_shown() -> None:
