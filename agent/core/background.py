@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from agent.clock import Clock
 from agent.core import bodies
 from agent.core.account import Account
+from agent.core.pace import Pace
 from agent.core.progress import Progress
 from agent.core.uidset import compress
 from agent.errors import Refused
@@ -25,11 +28,10 @@ from agent.store.db import Store
 
 _log = logging.getLogger("agent.background")
 
-_OCTETS = (1 << 16, 1 << 23)  # the least and the most one FETCH asks for
-_FETCH_S = 1.0  # a FETCH should not keep the wire longer than this
 _MESSAGES = 500
 _ROWS, _ROWS_OCTETS = 100, 1 << 20  # one transaction
 _INDEXED = 250
+_PIECEWISE = 2  # a message so many times larger than a FETCH should be comes in pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,14 @@ class _Wanted:
     size: int
 
 
+@dataclass(slots=True)
+class _Piecewise:
+    """A message that takes the line for longer than a FETCH should, and what of it is here."""
+
+    wanted: _Wanted
+    raw: bytearray = field(default_factory=bytearray)
+
+
 class Background:
     """The work that waits until nobody wants the wire."""
 
@@ -50,7 +60,8 @@ class Background:
         self._clock = clock
         self._backend = backend
         self._account = account
-        self._octets = 1 << 20
+        self._pace = Pace()
+        self._piecewise: _Piecewise | None = None
         self._before: tuple[int, int] | None = None  # (date, id): everything newer has been looked at
         self._bodies_done = account.config.offline.bodies_s <= 0
         self._index_done = False
@@ -68,6 +79,9 @@ class Background:
     def step(self) -> bool:
         """Do one piece; return whether there was any."""
         if not self._bodies_done:
+            if self._piecewise is not None:
+                self._fetch_piece(self._piecewise)
+                return True
             wanted = self._next_bodies()
             if wanted:
                 self._report(
@@ -118,7 +132,7 @@ class Background:
         found: list[_Wanted] = []
         octets = 0
         for row in rows:
-            if found and (row["s_folder"] != found[0].folder or octets + row["size"] > self._octets):
+            if found and (row["s_folder"] != found[0].folder or octets + row["size"] > self._pace.octets):
                 break
             found.append(_Wanted(row["id"], row["s_folder"], row["s_uid"], row["size"]))
             octets += row["size"]
@@ -131,28 +145,62 @@ class Background:
 
     def _fetch(self, wanted: Sequence[_Wanted]) -> None:
         """Bring one batch here; what the server will not give is passed over until the next start."""
-        row = folders.get(self._store.reader, wanted[0].folder)
-        if row is None:
+        if len(wanted) == 1 and wanted[0].size > _PIECEWISE * self._pace.octets:
+            self._piecewise = _Piecewise(wanted[0])
+            self._fetch_piece(self._piecewise)
             return
-        by_uid = {each.uid: each for each in wanted}
-        begun, octets = self._clock.monotonic(), 0
         try:
-            if (
-                self._backend.selected != row.name
-                and self._backend.select(row.name).uidvalidity != row.uidvalidity
-            ):
-                return
-            for batch in self._batches(by_uid):
-                octets += sum(len(body.raw) for _, _, body in batch)
-                self._bulk.put(lambda tx, batch=batch: contents.add_bodies(tx, batch))  # type: ignore[misc]
+            if self._open(wanted[0].folder):
+                for batch in self._batches({each.uid: each for each in wanted}):
+                    self._bulk.put(lambda tx, batch=batch: contents.add_bodies(tx, batch))  # type: ignore[misc]
         except (Refused, ShortBody) as error:
-            _log.info("%s/%s: some bodies were not to be had: %s", self._account.name, row.name, error)
-        self._learn_rate(octets, self._clock.monotonic() - begun)
+            self._pass_over(error)
+
+    def _open(self, folder: int) -> bool:
+        """Have a folder selected; tell whether its UIDs mean what the store thinks they mean."""
+        row = folders.get(self._store.reader, folder)
+        if row is None:
+            return False
+        opened = self._backend.opened if self._backend.selected == row.name else None
+        return (opened or self._backend.select(row.name)).uidvalidity == row.uidvalidity
+
+    def _pass_over(self, why: object) -> None:
+        _log.info("%s: some bodies were not to be had: %s", self._account.name, why)
+
+    def _fetch_piece(self, piecewise: _Piecewise) -> None:
+        """Bring the next piece of a large message here, or see that it is whole."""
+        wanted, raw, asked = piecewise.wanted, piecewise.raw, self._pace.octets
+        begun, piece = self._clock.monotonic(), None
+        try:
+            if self._open(wanted.folder):
+                for piece in self._backend.heads(str(wanted.uid), asked, start=len(raw)):
+                    raw += piece.raw or b""
+        except Refused as error:
+            self._pass_over(error)
+            piece = None
+        got = len(piece.raw or b"") if piece is not None else 0
+        self._pace.learn(got, self._clock.monotonic() - begun)
+        if piece is not None and got == asked:
+            return  # there may be more, also where the server announced less
+        self._piecewise = None
+        if piece is None or len(raw) < piece.size:
+            self._pass_over(f"UID {wanted.uid} came with {len(raw)} octets")
+            return
+        whole = replace(piece, raw=bytes(raw), size=max(piece.size, len(raw)))
+        item = bodies.received(whole)
+        if item.body is not None:
+            batch = [(wanted.id, item.envelope, item.body)]
+            self._bulk.put(lambda tx: contents.add_bodies(tx, batch))
 
     def _batches(self, wanted: dict[int, _Wanted]) -> Iterator[list[tuple[int, Envelope, Body]]]:
         batch: list[tuple[int, Envelope, Body]] = []
-        octets = 0
+        octets = came = 0
+        begun: float | None = None
         for fetched in self._backend.messages(compress(wanted)):
+            if begun is None:
+                begun = self._clock.monotonic()
+            else:
+                came += fetched.size
             item = bodies.received(fetched)
             if fetched.uid not in wanted or item.body is None:
                 continue
@@ -163,9 +211,5 @@ class Background:
                 batch, octets = [], 0
         if batch:
             yield batch
-
-    def _learn_rate(self, octets: int, seconds: float) -> None:
-        """Ask for about as much as comes in a second."""
-        if octets and seconds > 0:
-            least, most = _OCTETS
-            self._octets = int(min(most, max(least, octets / seconds * _FETCH_S)))
+        if begun is not None:
+            self._pace.learn(came, self._clock.monotonic() - begun)

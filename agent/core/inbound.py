@@ -21,7 +21,7 @@ from agent.core.requests import Requests
 from agent.core.sweep import States, Sweep
 from agent.core.sync import FolderSync
 from agent.errors import AgentError, AuthError, NetworkError, Refused
-from agent.net.base import Backend, Pushed
+from agent.net.base import Backend, FolderState, Pushed
 from agent.store import folders, job_rows, journal
 from agent.store.db import Store
 from agent.store.folders import FolderRow
@@ -58,6 +58,7 @@ class Inbound:
         self._patience = Patience(clock)
         self._next_sync = self._next_glance = 0.0
         self._may_idle = True
+        self._looked_at: FolderState | None = None  # what the selected folder was told with, when compared
         self._is_told = False  # the server tells of all folders by itself
         self._stale: set[int] = set()  # folders to be synced soon
 
@@ -246,6 +247,7 @@ class Inbound:
             self.caught_up = True
             self._store.changed()
             return
+        self._look_at_opened()
         self._take_news(self._wire.pushed())
         if self._clock.monotonic() >= self._next_glance:
             self._glance()
@@ -263,6 +265,8 @@ class Inbound:
 
     def _rest(self) -> None:
         """Sleep until the server, the timer or somebody here has something."""
+        if self._look_at_opened():
+            return
         left = min(_REST_S, self._replay.due_s, max(0.0, self._next_sync - self._clock.monotonic()))
         inbox = self._watched()
         try:
@@ -284,6 +288,19 @@ class Inbound:
         except Refused:
             self._may_idle = False  # offered and not granted: it is asked no more in this session
             raise
+
+    def _look_at_opened(self) -> bool:
+        """Sync a folder that was opened for something else and has changed; return whether it was."""
+        opened, before = self._wire.opened, self._looked_at
+        self._looked_at = opened
+        if opened is None or opened is before or not self._account.config.fetch.idle:
+            return False
+        row = self._sweep.opened()
+        if row is None or not self._sweep.differs(row, opened):
+            return False
+        self._sweep.sync([row])
+        self._looked_at = self._wire.opened  # once is enough, also where the server contradicts itself
+        return True
 
     def _take_news(self, pushed: Pushed) -> None:
         """Sync the folders in which something happened, when that is wanted as it comes."""

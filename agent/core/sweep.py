@@ -102,6 +102,12 @@ class Sweep:
         reader = self._store.reader
         return server.exists == state.count(reader, row.id) and not state.unbound(reader, row.id)
 
+    def opened(self) -> FolderRow | None:
+        """Return the selected folder, if it is one that is fetched and has been."""
+        name = self._backend.selected
+        row = self._find(name) if name is not None and self.wants(name) else None
+        return row if row is not None and row.synced is not None else None
+
     def touched(self, pushed: Pushed) -> Sequence[FolderRow]:
         """Return the folders in which something happened by what the server told unasked."""
         here = self._backend.selected

@@ -180,7 +180,9 @@ class FolderSync:
         if uidnext == ours:
             return 0
         known = state.known(self._store.reader, row.id, low=ours)
-        uids = [uid for uid in self._backend.uids(f"UID {ours}:*") if uid >= ours and uid not in known]
+        few = uidnext - ours <= _ARRIVALS  # what is not there does not come: no need to ask before
+        there = range(ours, uidnext) if few else self._backend.uids(f"UID {ours}:*")
+        uids = [uid for uid in there if uid >= ours and uid not in known]
         arrived = 0
         for _, some in chunks(uids, _ARRIVALS):
             arrived += self._bring(row, some)

@@ -208,8 +208,8 @@ class Backend(Protocol):
     def messages(self, uids: str) -> Iterator[Fetched]:
         """Fetch whole messages (PEEK: nothing is marked read)."""
 
-    def heads(self, uids: str, octets: int) -> Iterator[Fetched]:
-        """Fetch the first octets of messages (BODY.PEEK[]<0.n>); `raw` is shorter than `size` says."""
+    def heads(self, uids: str, octets: int, *, start: int = 0) -> Iterator[Fetched]:
+        """Fetch some octets of messages (BODY.PEEK[]<start.n>); `raw` is shorter than `size` says."""
 
     def uids(self, criteria: str = "ALL") -> list[int]:
         """Run UID SEARCH with criteria that are plain ASCII words of ours."""

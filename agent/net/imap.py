@@ -44,9 +44,9 @@ class ImapBackend(Session):
         """Fetch whole messages, while they arrive; raises ShortBody after the last if some were short."""
         return self._fetch(uids, [self._items("")], FetchReader.messages)
 
-    def heads(self, uids: str, octets: int) -> Iterator[Fetched]:
-        """Fetch the first octets of messages, while they arrive; `raw` may be shorter than `size` says."""
-        return self._fetch(uids, [self._items("", f"<0.{octets}>")], FetchReader.heads)
+    def heads(self, uids: str, octets: int, *, start: int = 0) -> Iterator[Fetched]:
+        """Fetch some octets of messages, by default the first; `raw` may be shorter than `size` says."""
+        return self._fetch(uids, [self._items("", f"<{start}.{octets}>")], FetchReader.heads)
 
     def _items(self, section: str, part: str = "") -> str:
         modseq = " MODSEQ" if self.has_modseq else ""

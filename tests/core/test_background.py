@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agent.app import Agent
-from agent.core import background
+from agent.core.pace import LEAST, MOST, Pace
 from tests.harness.agents import Agents, mail, synced
 from tests.harness.conditions import eventually
 from tests.harness.dovecot import Dovecot
+from tests.harness.proxy import Proxy
 
 
 def filled(agent: Agent) -> None:
@@ -75,10 +78,52 @@ def test_bodies_survive_a_restart_in_the_middle(make_agent: Agents, dovecot: Dov
     assert all(message.fetched for message in inbox)
 
 
-def test_a_fetch_asks_for_about_a_second_of_octets(make_agent: Agents, user: str) -> None:
-    agent = make_agent(user, serve=False)
-    least, most = background._OCTETS
-    work = background.Background(agent.context.store, agent.clock, None, agent.context.accounts["work"])  # type: ignore[arg-type]
-    for octets, seconds, wanted in ((1000, 1.0, least), (250_000, 1.0, 250_000), (10**9, 1.0, most)):
-        work._learn_rate(octets, seconds)
-        assert work._octets == wanted
+def test_a_large_message_comes_in_pieces_between_which_others_are_served(
+    make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: Callable[[int], Proxy]
+) -> None:
+    proxy = start_proxy(dovecot.ports["imap"])
+    large = mail(1, body="".join(f"line {number} of a long letter\r\n" for number in range(60_000)))
+    dovecot.save(user, mail(0, body="Quickly.\r\n", Date="Thu, 01 Jan 2009 10:00:00 +0000"))
+    dovecot.save(user, large)
+    imap = {"port": proxy.port, "security": "none"}
+    agent = make_agent(user, fill=True, imap=imap, offline={"bodies": "all"}, fetch={"every": "never"})
+    proxy.throttle(400_000)
+    work = synced(agent)
+    eventually(lambda: b"BODY.PEEK[]<0." in proxy.sent)
+    work.inbox[1].fetch().wait(20)
+    assert not work.inbox[0].fetched
+    proxy.throttle(None)
+    filled(agent)
+    assert work.inbox[0].raw == large
+    assert proxy.sent.count(b"BODY.PEEK[]<") > 2
+
+
+def test_a_large_message_that_is_shorter_than_announced_is_not_kept(
+    make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: Callable[[int], Proxy]
+) -> None:
+    proxy = start_proxy(dovecot.ports["imap"])
+    large = mail(1, body="x" * 70 + "\r\n" + "another line of it\r\n" * 40_000)
+    proxy.replace("down", b"RFC822.SIZE %d " % len(large), b"RFC822.SIZE %d " % (len(large) + 1000))
+    dovecot.save(user, large)
+    imap = {"port": proxy.port, "security": "none"}
+    agent = make_agent(user, fill=True, imap=imap, offline={"bodies": "all"})
+    work = synced(agent)
+    filled(agent)
+    assert b"BODY.PEEK[]<0." in proxy.sent
+    assert not work.inbox[0].fetched
+
+
+def test_what_one_fetch_asks_for_follows_the_line() -> None:
+    pace = Pace()
+    assert pace.octets == LEAST
+    for _ in range(20):
+        pace.learn(pace.octets, pace.octets / 250_000)
+    assert pace.octets == 125_000
+    for _ in range(20):
+        pace.learn(pace.octets, 0.0)
+    assert pace.octets == MOST
+    pace.learn(1000, 60.0)
+    assert pace.octets == MOST // 4
+    for _ in range(20):
+        pace.learn(1000, 60.0)
+    assert pace.octets == LEAST

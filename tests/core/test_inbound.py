@@ -90,6 +90,24 @@ def test_what_happens_in_the_inbox_while_another_folder_is_at_work_is_not_missed
     eventually(lambda: [(m.subject, set(m.flags)) for m in work.inbox] == [("number 0", {"seen"})])
 
 
+def test_mail_that_came_while_the_inbox_was_not_open_is_seen_when_it_is_opened_for_something_else(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
+) -> None:
+    proxy.replace("down", b" NOTIFY", b"")
+    dovecot.save(user, mail(1))
+    dovecot.save(user, mail(2), "Archive")
+    work = synced(make_agent(user, imap=through(proxy), fetch={"every": "never"}))
+    eventually(lambda: proxy.received.rstrip().endswith(b"+ idling"))
+    proxy.throttle(None, latency_s=0.2)
+    work.archive[0].fetch()
+    eventually(lambda: b'SELECT "Archive"\r\n' in proxy.sent)
+    last = work.inbox[0].fetch()
+    dovecot.deliver(user, mail(3))
+    last.wait(20)
+    proxy.throttle(None)
+    eventually(lambda: inbox(work) == ["number 1", "number 3"])
+
+
 def test_the_timer_brings_what_is_not_pushed(make_agent: Agents, dovecot: Dovecot, user: str) -> None:
     clock = TestClock()
     agent = make_agent(user, clock=clock, fetch={"idle": False, "every": "5m"})

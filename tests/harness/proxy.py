@@ -67,6 +67,8 @@ class Proxy:
         self._replacements: list[tuple[Direction, bytes, bytes]] = []
         self._rate: float | None = None
         self._latency_s = 0.0
+        self._shared = False
+        self._free: dict[Direction, float] = {}  # when the line they share has carried what is on it
         self._refusing = False
         self.links: list[Link] = []
         self.port = 0
@@ -116,9 +118,9 @@ class Proxy:
         """Replace bytes within lines, for instance to strip a capability. Lines then pass whole."""
         self._replacements = [*self._replacements, (direction, old, new)]
 
-    def throttle(self, bytes_per_s: float | None, latency_s: float = 0.0) -> None:
-        """Slow down each direction of each connection; None is full speed."""
-        self._rate, self._latency_s = bytes_per_s, latency_s
+    def throttle(self, bytes_per_s: float | None, latency_s: float = 0.0, *, shared: bool = False) -> None:
+        """Slow down each direction, of each connection or of all together; None is full speed."""
+        self._rate, self._latency_s, self._shared = bytes_per_s, latency_s, shared
 
     def stall(self) -> None:
         """Pass nothing on any more, but keep the connections: a dead link that nobody reports."""
@@ -186,7 +188,7 @@ class Proxy:
     ) -> None:
         """Carry one direction of a link until it ends or is cut."""
         late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=256)
-        carrier = asyncio.create_task(self._carry(late, writer))
+        carrier = asyncio.create_task(self._carry(direction, late, writer))
         stream: bytearray = getattr(link, direction)
         searched = 0
         with contextlib.suppress(OSError):
@@ -232,7 +234,9 @@ class Proxy:
             chunk = chunk.replace(old, new)
         return chunk
 
-    async def _carry(self, late: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+    async def _carry(
+        self, direction: Direction, late: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
         """Write what is due at the rate of the line; an empty piece is the end."""
         while True:
             due, piece = await late.get()
@@ -241,15 +245,22 @@ class Proxy:
             await _sleep_until(due)
             with contextlib.suppress(OSError):
                 for slice_ in self._slices(piece):
-                    began = time.monotonic()
+                    await _sleep_until(self._arrival(direction, len(slice_)))
                     writer.write(slice_)
                     await writer.drain()
-                    if self._rate:
-                        await _sleep_until(began + len(slice_) / self._rate)
             late.task_done()
         with contextlib.suppress(OSError, RuntimeError):
             if writer.can_write_eof():
                 writer.write_eof()
+
+    def _arrival(self, direction: Direction, size: int) -> float:
+        """Return when so many bytes have come through a line that may be busy with earlier ones."""
+        now = time.monotonic()
+        if not self._rate:
+            return now
+        begins = max(now, self._free.get(direction, now)) if self._shared else now
+        self._free[direction] = begins + size / self._rate
+        return self._free[direction]
 
     def _slices(self, piece: bytes) -> Iterator[bytes]:
         size = max(1, int(self._rate / 20)) if self._rate else CHUNK
