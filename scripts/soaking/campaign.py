@@ -27,14 +27,14 @@ from tests.harness.sink import Sink
 
 # What changes something on a server.
 _CHANGES = re.compile(
-    r"before (?:sending|saying) (?:UID )?"
+    r"before (?:sending|saying) (?:\d+ octets more of )?(?:UID )?"
     r"(?:APPEND|STORE|COPY|MOVE|EXPUNGE|CREATE|DELETE|RENAME|SUBSCRIBE|UNSUBSCRIBE|mail FROM|DATA)\b.*",
     re.IGNORECASE,
 )
 # What only asks.
 _ASKS = re.compile(
-    r"(?:before sending|with the answer to)"
-    r" (CAPABILITY|AUTHENTICATE|LOGIN|ENABLE|LIST|STATUS|SELECT|UNSELECT|NOOP|UID SEARCH|UID FETCH|LOGOUT)\b"
+    r"(?:before sending|with the answer to|with leave to go on with) (?:\d+ octets more of )?"
+    r"(CAPABILITY|AUTHENTICATE|LOGIN|ENABLE|NOTIFY|LIST|STATUS|SELECT|UNSELECT|NOOP|UID SEARCH|UID FETCH|LOGOUT)\b"
 )
 _DATA_SENT = "after the commit of core.outbound.Outbound._change"
 _SENT = "after the commit of core.outbound.Outbound._sent"

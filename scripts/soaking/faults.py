@@ -91,10 +91,14 @@ class Faults:
     def _wrap_imap(self) -> None:
         send, receive, fill = Stream.send, Wire.receive, Stream._receive
         words: dict[bytes, str] = {}
+        going: dict[str, str] = {}  # what a thread has begun to send
 
         def sending(stream: Stream, data: bytes) -> None:
             tag = _TAG.match(data)
-            said = _said(data[tag.end() :]) if tag else f"{len(data)} octets more"
+            thread = threading.current_thread().name
+            said = _said(data[tag.end() :]) if tag else f"{len(data)} octets more of {going.get(thread)}"
+            if tag:
+                going[thread] = said
             self.step(f"before sending {said}")
             send(stream, data)
             if tag:
@@ -107,7 +111,7 @@ class Faults:
             if isinstance(response, bytes):
                 self.step(f"with the answer to {words.get(response, '?')}")
             elif response is None:
-                self.step("with leave to go on")
+                self.step(f"with leave to go on with {going.get(threading.current_thread().name)}")
             return response
 
         def filling(stream: Stream) -> bool:
