@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agent.console.statusbar import Status
@@ -20,8 +21,9 @@ _SLOW_S = 2.0
 class Bar:
     """The status of the agent, counted again when the store changes."""
 
-    def __init__(self, context: Context, runner: Runner) -> None:
+    def __init__(self, context: Context, runner: Runner, revision: Callable[[], int]) -> None:
         self._context = context
+        self._revision = revision
         self._runner = runner
         self._seen: tuple[int, object] = (-1, None)
         self._detail = ""
@@ -29,7 +31,7 @@ class Bar:
 
     def status(self, view: View) -> Status:
         """Return what to show beside a view."""
-        seen = (self._context.store.revision, view.messages())
+        seen = (self._revision(), view.messages())
         if seen != self._seen:
             self._seen = seen
             self._count(view)

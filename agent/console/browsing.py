@@ -44,6 +44,7 @@ class Browsing:
         post: Callable[[Callable[[], None]], None],
         now: Callable[[], datetime],
         rows: Callable[[], int],
+        revision: Callable[[], int],
     ) -> None:
         self.keys: KeyBindingsBase | None = None
         self.changed: Callable[[], None] = lambda: None  # another view is in sight
@@ -54,6 +55,7 @@ class Browsing:
         self._post = post
         self._now = now
         self._rows = rows
+        self._revision = revision
         self._reader = Reader()
         self._windows: dict[int, Window] = {}
         self._split: tuple[tuple[int, int], HSplit] | None = None
@@ -139,9 +141,6 @@ class Browsing:
             self._reader.ask("message", read)
 
         return MessageView(message, parent, build, self._revision, self._context.options.value(settings.WRAP))
-
-    def _revision(self) -> int:
-        return self._context.store.revision
 
     def opened(self, view: MessageView) -> None:
         """Mark the message as read when it has been looked at for a while."""

@@ -26,6 +26,7 @@ from agent.console.dispatch import Dispatcher
 from agent.console.fragments import Line, fill, width_of
 from agent.console.keyhelp import help_lines
 from agent.console.keys import every_key
+from agent.console.pace import Pace
 from agent.console.panes import Panes
 from agent.console.screen import ConsoleScreen
 from agent.console.statusbar import hint_line, status_line
@@ -65,9 +66,13 @@ class Ui:
         self._told = 0  # of what the user was told, so much has been shown
         self._tasks: set[asyncio.Task[None]] = set()
         self._quitting = False
+        self._reminded = False  # of a state of the store that is to be shown in a moment
         self._hinted: tuple[tuple[str, int], list[tuple[str, str]]] = ("", -1), []
         self._output = create_output(stdout=os.fdopen(terminal.writing, "w", closefd=False))
-        self.browsing = Browsing(self.context, notices, self.loop, self.post, now, self._rows)
+        self._pace = Pace(lambda: self.context.store.revision)
+        self.browsing = Browsing(
+            self.context, notices, self.loop, self.post, now, self._rows, self._pace.revision
+        )
         self.dispatcher = Dispatcher(self.context, self.browsing.stack, runner, notices, self.post)
         self.dispatcher.screen = ConsoleScreen(self)
         self.browsing.keys = every_key(self.dispatcher.press, self.dispatcher.knows)
@@ -86,7 +91,7 @@ class Ui:
             self.browsing.close,
             self.dispatcher.watch,
         )
-        self._bar = Bar(self.context, runner)
+        self._bar = Bar(self.context, runner, self._pace.revision)
         self._message_line = layout.line_window(self._message)
         self.app = self.panes.app = self._make_app()
 
@@ -111,6 +116,7 @@ class Ui:
             key_bindings=KeyBindings(),
             min_redraw_interval=0.01,  # commits may come by the hundred
             before_render=self._before_render,
+            after_render=lambda app: self._pace.end(),
         )
         app.ttimeoutlen = 0.05  # a lone Escape answers at once
         return app
@@ -202,8 +208,15 @@ class Ui:
         return self._output.get_size().rows
 
     def _before_render(self, app: Application[None]) -> None:
+        if (held_s := self._pace.begin()) and not self._reminded:
+            self._reminded = True
+            self.loop.call_later(held_s, self._remember)
         for view in self.browsing.stack:
             view.focused = view is self.browsing.top and self.panes.views_focused()
+
+    def _remember(self) -> None:
+        self._reminded = False
+        self.app.invalidate()
 
     def _status(self) -> Line:
         return status_line(self._bar.status(self.browsing.top), self._output.get_size().columns)
