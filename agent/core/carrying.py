@@ -76,10 +76,10 @@ class Carrier:
         left_out = self.store.write(lambda tx: journal.take(tx, ids), durable=durable).result()
         return [op for op in ops if op["id"] not in left_out] if left_out else list(ops)
 
-    def done(self, ops: Sequence[Op]) -> None:
-        """Note that flag changes and deletions happened."""
+    def done(self, ops: Sequence[Op], error: str = "") -> None:
+        """Note that flag changes and deletions happened; `error` when that was not our doing."""
         if ops:
-            self.write(lambda tx: journal.done(tx, ops, self.clock.now()))
+            self.write(lambda tx: journal.done(tx, ops, self.clock.now(), error))
 
     def placed(self, ops: Sequence[Op], uids: dict[int, int]) -> None:
         """Note where operations went; a UID that the server does not tell is found by a sync."""

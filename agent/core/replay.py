@@ -18,7 +18,7 @@ from agent.core.uidset import chunks
 from agent.errors import CommandError, Refused
 from agent.mail import flags
 from agent.net.base import Backend, Moved
-from agent.store import journal, messages
+from agent.store import journal, messages, state
 from agent.store.db import Store
 
 Group = tuple[object, ...]
@@ -121,16 +121,21 @@ class Replay:
             if plus or minus:
                 self._backend.change_flags(uid_set, plus, minus)
             # Servers answer OK for what another client has removed or moved.
-            there = set(self._backend.uids(f"UID {uid_set}"))
+            there = self._there(uid_set)
             self._carrier.done([op for op in some if op["s_uid"] in there])
             if lost := [op for op in some if op["s_uid"] not in there]:
-                self._carrier.failed(lost, Refused(journal.REMOVED))
+                self._carrier.failed(lost, Refused(state.REMOVED))
 
     def _delete(self, ops: list[Op]) -> None:
         self._carrier.select(ops[0]["s_folder"])
         for uid_set, some in _by_uid(self._carrier.take(ops, durable=False)):
+            there = self._there(uid_set)
             self._backend.expunge(uid_set)
-            self._carrier.done(some)
+            self._carrier.done([op for op in some if op["s_uid"] in there])
+            self._carrier.done([op for op in some if op["s_uid"] not in there], state.REMOVED)
+
+    def _there(self, uid_set: str) -> set[int]:
+        return set(self._backend.uids(f"UID {uid_set}"))
 
     # -- from place to place -----------------------------------------------------------------
 
@@ -154,7 +159,7 @@ class Replay:
         """Give up copies of what somebody removed meanwhile."""
         sql = "SELECT 1 FROM message WHERE id = ? AND gone IS NOT NULL"
         if lost := [op for op in ops if self._store.read(sql, (op["original"],))]:
-            self._carrier.failed(lost, Refused(journal.REMOVED))
+            self._carrier.failed(lost, Refused(state.REMOVED))
 
     def _transfer(
         self, ops: list[Op], source: int, uid_of: Callable[[Op], int], send: Callable[[str, str], Moved]

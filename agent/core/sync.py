@@ -130,8 +130,10 @@ class FolderSync:
     # -- flags and removals ------------------------------------------------------------------
 
     def _compare(self, row: FolderRow, server: FolderState) -> None:
-        """Find out what changed below our UIDNEXT when the server does not tell by itself."""
-        low, high = row.backfill or 1, (row.uidnext or 1) - 1
+        """Find out what changed of what we know when the server does not tell by itself."""
+        low, ours = row.backfill or 1, row.uidnext or 1
+        # What we moved or copied there lies above our UIDNEXT.
+        high = max((ours - 1, *state.known(self._store.reader, row.id, low=ours)))
         if high < low:
             return
         if server.modseq is not None and row.modseq is not None and row.backfill == 1:

@@ -27,8 +27,6 @@ def accounts_with_work(db: Transaction) -> set[int]:
     return {row[0] for row in rows}
 
 
-REMOVED = "the message was removed on the server"  # or moved, by another client
-
 _OP = "op.*, m.s_folder, m.s_uid, m.s_flags, m.size, m.received, m.content FROM op JOIN message m ON m.id = op.message"
 
 
@@ -125,8 +123,8 @@ def without_bytes(db: Transaction, original: int) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def done(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
-    """Note that flag changes and deletions happened on the server."""
+def done(tx: Transaction, ops: Sequence[sqlite3.Row], now: float, error: str = "") -> None:
+    """Note that flag changes and deletions happened on the server; `error` when that was not our doing."""
     choose(tx, [op["id"] for op in ops])
     tx.execute(
         "UPDATE message SET s_flags = s_flags & ~o.remove_flags | o.add_flags,"
@@ -139,7 +137,7 @@ def done(tx: Transaction, ops: Sequence[sqlite3.Row], now: float) -> None:
         " FROM op o WHERE o.id IN (SELECT id FROM chosen) AND o.kind = 'delete' AND message.id = o.message",
         (now,),
     )
-    tx.execute("UPDATE op SET state = 'done' WHERE id IN (SELECT id FROM chosen)")
+    tx.execute("UPDATE op SET state = 'done', error = ? WHERE id IN (SELECT id FROM chosen)", (error,))
     _settle(tx, ops, now)
 
 

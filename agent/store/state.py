@@ -14,6 +14,7 @@ from agent.store.db import Transaction
 from agent.store.tags import with_tags
 
 OPEN = "('pending', 'sent', 'unmapped')"
+REMOVED = "the message was removed on the server"  # by another client, which may have moved it
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +114,15 @@ def vanish(tx: Transaction, folder: int, uids: Sequence[int], now: float) -> lis
 
 
 def _lose(tx: Transaction, message: int, now: float) -> None:
-    tx.execute(
+    jobs = tx.execute(
         f"UPDATE op SET state = CASE WHEN kind = 'delete' THEN 'done' ELSE 'failed' END,"
-        f" error = 'the message was removed on the server' WHERE message = ? AND state IN {OPEN}",
-        (message,),
+        f" error = ? WHERE message = ? AND state IN {OPEN} RETURNING job, state",
+        (REMOVED, message),
+    ).fetchall()
+    # A job has ended when all of it is on the server: what was not there to be moved shows only now.
+    tx.executemany(
+        "UPDATE job SET state = 'failed', error = ? WHERE id = ? AND state = 'done'",
+        [(REMOVED, row["job"]) for row in jobs if row["state"] == "failed"],
     )
     tx.execute("UPDATE message SET s_folder = NULL, s_uid = NULL, gone = ? WHERE id = ?", (now, message))
 
@@ -194,7 +200,9 @@ def place(
     for item in items:
         message = _expected(tx, folder, item) if waiting else None
         if message is None and lost:
-            message = _returned(tx, account, item)
+            message = _returned(tx, account, item, folder, now)
+            if message is not None:
+                _tell_where(tx, message, folder)
         if message is None:
             fresh.append(item)
             continue
@@ -220,9 +228,11 @@ def _waits(tx: Transaction, folder: int) -> bool:
 
 
 def _has_lost(tx: Transaction, account: int) -> bool:
-    """Tell whether the account has messages that may turn up again elsewhere."""
+    """Tell whether the account has messages that may turn up elsewhere than they were."""
     row = tx.execute(
-        "SELECT EXISTS (SELECT 1 FROM message WHERE gone IS NOT NULL AND account = ?)", (account,)
+        "SELECT EXISTS (SELECT 1 FROM message WHERE gone IS NOT NULL AND account = ?1) OR EXISTS"
+        " (SELECT 1 FROM message WHERE account = ?1 AND s_uid IS NULL AND s_folder IS NOT NULL)",
+        (account,),
     )
     return bool(row.fetchone()[0])
 
@@ -252,10 +262,13 @@ coalesce((SELECT op.state FROM op WHERE op.message = m.id AND op.kind IN ('copy'
 """
 
 
-def _identity(tx: Transaction, account: int, item: Incoming, *, gone: bool) -> sqlite3.Row | None:
+def _identity(
+    tx: Transaction, account: int, item: Incoming, *, gone: bool, awaited: bool = False
+) -> sqlite3.Row | None:
     """Find a message of the account that is the same by Message-ID, size and internal date.
 
-    A sender chooses the first two: where the bytes of both are here, they decide.
+    A sender chooses the first two: where the bytes of both are here, they decide. `awaited`: rather
+    one whose UID is not known yet.
     """
     if not item.envelope.message_id:
         return None
@@ -264,20 +277,48 @@ def _identity(tx: Transaction, account: int, item: Incoming, *, gone: bool) -> s
         "SELECT m.id, m.s_folder, m.s_uid FROM content c JOIN message m ON m.content = c.id"
         " WHERE c.message_id = ? AND m.account = ? AND (c.hash IS NULL OR ? = '' OR c.hash = ?)"
         f" AND m.size = ? AND m.received = ? AND m.gone IS {f'NOT NULL AND NOT {_NEVER_CAME}' if gone else 'NULL'}"
-        " ORDER BY m.gone DESC LIMIT 1",
+        f" ORDER BY m.gone DESC, {'m.s_uid IS NOT NULL' if awaited else 'm.id'} LIMIT 1",
         (item.envelope.message_id, account, key, key, item.size, item.received),
     ).fetchone()
     return row
 
 
-def _returned(tx: Transaction, account: int, item: Incoming) -> int | None:
-    """Find the message that left another folder and turns up here: it keeps its id."""
+def _returned(tx: Transaction, account: int, item: Incoming, folder: int, now: float) -> int | None:
+    """Find the message that left another folder and turns up here: it keeps its id.
+
+    One that we moved, and that turns up as news elsewhere before it does where we moved it, was moved
+    by another client before.
+    """
     row = _identity(tx, account, item, gone=True)
+    if (
+        row is None
+        and item.body is not None
+        and (row := _identity(tx, account, item, gone=False)) is not None
+    ):
+        sql = "SELECT 1 FROM op WHERE message = ? AND kind = 'move' AND state = 'unmapped' AND target <> ?"
+        if row["s_uid"] is not None or not tx.execute(sql, (row["id"], folder)).fetchone():
+            return None
+        _lose(tx, row["id"], now)
     return row["id"] if row else None
 
 
 def _is_copy(tx: Transaction, account: int, item: Incoming) -> bool:
     return _identity(tx, account, item, gone=False) is not None
+
+
+def _tell_where(tx: Transaction, message: int, folder: int) -> None:
+    """Say of what was not done because a message was gone that another client had moved it."""
+    name = tx.execute("SELECT name FROM folder WHERE id = ?", (folder,)).fetchone()[0]
+    why = f"another client moved the message to {name}; it stays there"
+    jobs = tx.execute(
+        "UPDATE op SET state = 'failed', error = ? WHERE message = ? AND error = ? AND undone IS NULL"
+        " AND (state = 'failed' OR (state = 'done' AND kind = 'delete')) RETURNING job",
+        (why, message, REMOVED),
+    ).fetchall()
+    tx.executemany(
+        "UPDATE job SET state = 'failed', error = ? WHERE id = ? AND state IN ('done', 'failed')",
+        [(why, row[0]) for row in jobs],
+    )
 
 
 def _bind(tx: Transaction, message: int, folder: int, item: Incoming) -> None:
