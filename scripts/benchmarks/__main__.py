@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.benchmarks import ours, peers, server, table, wire
+from scripts.benchmarks import accounts, million, ours, peers, server, table, wire
 from scripts.benchmarks.measure import Failed
 from scripts.benchmarks.rows import GROUPS, Bench, Row
+from tests.harness.dovecot import Dovecot
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "bench-data"
@@ -23,7 +26,8 @@ def arguments() -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="10,000 messages in place of 100,000")
     size.add_argument("--messages", type=int, help="so many messages")
-    keys = [group.key for group in GROUPS]
+    size.add_argument("--million", action="store_true", help="what 1,000,000 generated messages cost, only")
+    keys = [group.key for group in GROUPS if group.key != "million"]
     parser.add_argument("--only", choices=keys, action="append", help="one kind of work; may be repeated")
     parser.add_argument("--who", choices=["ours", "peer", "wire"], action="append", help="some rows only")
     parser.add_argument("--json", type=Path, help="where the results go (bench-data/result-N.json)")
@@ -37,6 +41,10 @@ def progress(text: str) -> None:
 
 def chosen(options: argparse.Namespace) -> list[Row]:
     """Return the rows to run in the order of the groups, ours first."""
+    if options.million:
+        return [*million.ROWS]
+    if options.only == ["accounts"]:
+        return [*accounts.ROWS]
     order = [group.key for group in GROUPS]
     rows = [
         row
@@ -60,16 +68,28 @@ def measure(row: Row, bench: Bench) -> table.Result:
     return table.Result(row, bench.found[row.name])
 
 
-def main() -> int:
-    """Measure and report."""
-    options = arguments()
-    count = options.messages or (10_000 if options.quick else 100_000)
+@contextlib.contextmanager
+def served(options: argparse.Namespace, count: int) -> Iterator[Dovecot]:
+    """Serve the mailbox, or the mailboxes, that are to be measured on."""
+    if options.only == ["accounts"]:
+        with accounts.serving() as dovecot:
+            yield dovecot
+        return
     with (
-        server.serving(count, DATA, progress) as dovecot,
-        tempfile.TemporaryDirectory(prefix="bench.") as scratch,
+        million.serving(count, progress)
+        if options.million
+        else server.serving(count, DATA, progress) as dovecot
     ):
         progress("warming up the server")
         wire.warm_up(dovecot)
+        yield dovecot
+
+
+def main() -> int:
+    """Measure and report."""
+    options = arguments()
+    count = million.COUNT if options.million else options.messages or (10_000 if options.quick else 100_000)
+    with served(options, count) as dovecot, tempfile.TemporaryDirectory(prefix="bench.") as scratch:
         bench = Bench(dovecot, count, Path(scratch))
         results = [measure(row, bench) for row in chosen(options)]
     print("\n".join(table.lines(results, count)))

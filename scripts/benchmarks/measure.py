@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 LOOK_EVERY_S = 0.01
 
@@ -89,32 +91,64 @@ def until_screen_shows(
     timeout_s: float = 600,
 ) -> Measured:
     """Run a program in an 80x24 terminal and time it until its output matches; then leave it."""
-    wanted = re.compile(pattern.encode())
     began = time.perf_counter()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ.update(dict(env or {}) | {"TERM": "xterm"})
-        os.execvp(str(arguments[0]), [str(argument) for argument in arguments])
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    memory = Memory(pid)
-    seen = bytearray()
-    try:
-        while not wanted.search(seen):
-            part = _read_until(terminal, began + timeout_s, memory)
-            if not part:
-                raise Failed(f"{arguments[0]} ended: {_tail(seen)}")
-            seen += part
+    with Screen(arguments, env) as screen:
+        screen.until(pattern, timeout_s)
         seconds = time.perf_counter() - began
-        memory.look()
-        os.write(terminal, quit_keys)
-        while _read_until(terminal, time.perf_counter() + 60, memory):
-            pass
-    finally:
+        memory_mb = screen.leave(quit_keys)
+    return Measured(seconds, memory_mb)
+
+
+class Screen:
+    """A program in an 80x24 terminal, for the time of a with block."""
+
+    def __init__(self, arguments: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+        self._name = str(arguments[0])
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.environ.update(dict(env or {}) | {"TERM": "xterm"})
+            os.execvp(self._name, [str(argument) for argument in arguments])
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self._memory = Memory(self.pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGHUP)
-        os.close(terminal)
-        os.waitpid(pid, 0)
-    return Measured(seconds, memory.peak_mb)
+            os.kill(self.pid, signal.SIGHUP)
+        os.close(self._terminal)
+        os.waitpid(self.pid, 0)
+
+    def until(self, pattern: str, timeout_s: float = 60) -> None:
+        """Wait until the output matches."""
+        wanted, seen, deadline = re.compile(pattern.encode()), bytearray(), time.perf_counter() + timeout_s
+        while not wanted.search(seen):
+            part = _read_until(self._terminal, deadline, self._memory)
+            if not part:
+                raise Failed(f"{self._name} ended: {_tail(seen)}")
+            seen += part
+        self._memory.look()
+
+    def until_quiet(self, seconds: float) -> None:
+        """Wait until nothing has been painted for so long."""
+        while select.select([self._terminal], [], [], seconds)[0] and os.read(self._terminal, 1 << 16):
+            pass
+
+    def answer_to(self, keys: bytes) -> float:
+        """Press keys; return the seconds until something is painted."""
+        began = time.perf_counter()
+        os.write(self._terminal, keys)
+        if not _read_until(self._terminal, began + 60, self._memory):
+            raise Failed(f"{self._name} ended at {keys!r}")
+        return time.perf_counter() - began
+
+    def leave(self, keys: bytes) -> float | None:
+        """Press the keys that end the program, and wait for its end; return its peak memory in MB."""
+        os.write(self._terminal, keys)
+        while _read_until(self._terminal, time.perf_counter() + 60, self._memory):
+            pass
+        return self._memory.peak_mb
 
 
 def _read_until(source: int, deadline: float, memory: Memory) -> bytes:

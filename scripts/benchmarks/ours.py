@@ -94,7 +94,7 @@ def run_pass(bench: Bench) -> Measured:
 
 def _first_screen(bench: Bench, bodies: str) -> Measured:
     # The mark of an unread message: a fifth are, so that it stands on every full screen of rows.
-    return until_screen_shows([AGENT], "●", _environment(bench, bodies), quit_keys=b"ZZ", timeout_s=60)
+    return until_screen_shows([AGENT], "●", environment(bench, bodies), quit_keys=b"ZZ", timeout_s=60)
 
 
 def _inside(bench: Bench, code: str) -> Measured:
@@ -108,10 +108,11 @@ def _inside(bench: Bench, code: str) -> Measured:
 
 
 def _agent(bench: Bench, bodies: str, *arguments: str) -> Measured:
-    return command([AGENT, *arguments], _environment(bench, bodies))
+    return command([AGENT, *arguments], environment(bench, bodies))
 
 
-def _environment(bench: Bench, bodies: str) -> dict[str, str]:
+def environment(bench: Bench, bodies: str) -> dict[str, str]:
+    """Return the variables that lead to a configuration with this policy, and its data folder."""
     folder = bench.scratch / f"agent-{bodies}"
     config = folder / "config"
     if not config.exists():

@@ -18,12 +18,12 @@ USER = "bench"
 @contextlib.contextmanager
 def serving(count: int, data: Path, progress: corpus.Progress) -> Iterator[Dovecot]:
     """Serve a mailbox of `count` messages; the first time it is made, which takes a while."""
-    folder = _own_folder(f"agent-bench-{os.getuid()}-{count}")
+    folder = own_folder(f"agent-bench-{os.getuid()}-{count}")
     server = Dovecot(Options(mail_location="sdbox:~/dbox", quota="0", folder=folder))
     done = folder / "imported"
     if not done.exists():
         shutil.rmtree(folder)
-        folder = _own_folder(folder.name)
+        folder = own_folder(folder.name)
     for cached in (folder / "home").rglob("dovecot.index.thread"):
         cached.unlink()  # of an earlier run: the first THREAD shall be the first
     server.start()
@@ -43,7 +43,8 @@ def serving(count: int, data: Path, progress: corpus.Progress) -> Iterator[Dovec
         server.stop()
 
 
-def _own_folder(name: str) -> Path:
+def own_folder(name: str) -> Path:
+    """Return a folder of ours in the system's temporary one, made when it is not there."""
     # In the system's temporary folder: its path is short, and a root's server may read it.
     folder = Path(tempfile.gettempdir()) / name
     with contextlib.suppress(FileExistsError):
