@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from agent.net import imap_session, wire
+from agent.net import imap
 from agent.net.base import FolderState, Server
 from agent.net.imap import ImapBackend
+from agent.net.wire import Client
 from scripts.benchmarks import generated, ours
 from scripts.benchmarks.corpus import Progress
 from scripts.benchmarks.measure import Failed, Measured, Screen, command, until_screen_shows
@@ -191,14 +192,13 @@ ROWS = (
 )
 
 
-class _Plain(wire.Client):
-    """A client that does not see what a server without mod-sequences has not."""
+class _PlainBackend(ImapBackend):
+    """A backend that does not see what a server without mod-sequences has not."""
 
-    def normalised_capabilities(self) -> frozenset[str]:
-        return super().normalised_capabilities() - {"QRESYNC", "CONDSTORE", "ENABLE"}
+    def _discover(self, client: Client) -> None:
+        super()._discover(client)
+        self._enabled = frozenset()
 
-
-class _PlainSession(imap_session.Session):
     def select(self, folder: str, *, since: tuple[int, int] | None = None) -> FolderState:
         return replace(super().select(folder, since=since), modseq=None)
 
@@ -206,8 +206,7 @@ class _PlainSession(imap_session.Session):
 def _main() -> int:
     from agent import cli
 
-    imap_session.Client = _Plain  # type: ignore[misc]
-    ImapBackend.select = _PlainSession.select  # type: ignore[method-assign]
+    setattr(imap, "ImapBackend", _PlainBackend)  # noqa: B010  # it is made by name
     return cli.main(sys.argv[1:])
 
 
