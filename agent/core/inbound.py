@@ -56,7 +56,7 @@ class Inbound:
         self._stopping = False
         self._backend: Backend | None = None
         self._patience = Patience(clock)
-        self._next_sync = self._next_glance = 0.0
+        self._next_sync = self._next_glance = self._next_attempt = 0.0
         self._may_idle = True
         self._looked_at: FolderState | None = None  # what the selected folder was told with, when compared
         self._is_told = False  # the server tells of all folders by itself
@@ -141,8 +141,8 @@ class Inbound:
 
     def _wait_offline(self, pause: float, newest: int) -> None:
         """Wait before the next attempt; a request that is newer than the failure ends the wait."""
-        end = self._clock.monotonic() + pause
-        while not self._stopping and (left := end - self._clock.monotonic()) > 0:
+        self._next_attempt = self._clock.monotonic() + pause
+        while not self._stopping and (left := self._next_attempt - self._clock.monotonic()) > 0:
             if job_rows.newest_request(self._store.reader, self._account.id) > newest:
                 return
             self._bell.wait(min(left, _REST_S))

@@ -23,6 +23,7 @@ from agent.net.stream import Stream
 from agent.net.tls import Handshakes
 from agent.net.wire import Answer, Client, Response, Wire, guard, quote
 
+READ_S = 60.0  # without a single octet of an answer the link is dead
 _AT_ONCE = 100  # commands on the wire without waiting for an answer
 
 
@@ -38,7 +39,7 @@ class Session:
         compress: bool | None = None,
         handshakes: Handshakes | None = None,
         connect_s: float = 15.0,
-        read_s: float = 60.0,
+        read_s: float | None = None,
     ) -> None:
         self.server = server
         self.capabilities: frozenset[str] = frozenset()
@@ -46,7 +47,7 @@ class Session:
         self._fields = " ".join(listing_fields or LISTING_FIELDS).upper()
         self._compress = compress
         self._handshakes = handshakes or Handshakes()
-        self._limits = {"connect_s": connect_s, "read_s": read_s}
+        self._limits = {"connect_s": connect_s, "read_s": READ_S if read_s is None else read_s}
         self._client: Client | None = None
         self._stream: Stream | None = None
         self._aborted = False

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 import pytest
 
 from agent.app import Agent
+from agent.core import inbound
 from agent.core.account import Account
 from agent.errors import CommandError
+from agent.net import imap_session
 from tests.harness.agents import Agents, TestClock, assert_equal, in_store, mail, synced, work_of
 from tests.harness.certificates import Authority
 from tests.harness.conditions import eventually
@@ -32,6 +35,16 @@ def through(proxy: Proxy) -> dict[str, object]:
 
 def inbox(account: Account) -> list[str]:
     return [copy[0] for copy in in_store(account).get("INBOX", [])]
+
+
+def next_attempt(agent: Agent, clock: TestClock) -> float:
+    """Let the time pass until a connection is tried again; return the seconds that were waited for."""
+    wire = agent._inbound[work_of(agent).id]
+    eventually(lambda: wire._next_attempt > clock.monotonic())
+    pause = wire._next_attempt - clock.monotonic()
+    clock.advance(pause)
+    wire.wake()
+    return pause
 
 
 def error_of(agent: Agent) -> str:
@@ -314,6 +327,78 @@ def test_a_body_cut_in_the_middle_is_never_kept(
     assert cut.done.wait(20)
     eventually(lambda: inbox(work) == ["number 1"])
     assert work.inbox[0].raw == mail(1, body)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_link_that_died_without_a_word_is_found_and_nothing_is_missed(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    monkeypatch.setattr("agent.core.inbound._REST_S", 0.5)
+    monkeypatch.setattr("agent.net.imap_session.READ_S", 0.5)
+    if not told:
+        proxy.replace("down", b" IDLE", b"")
+    work = synced(make_agent(user, imap=through(proxy), fetch={"every": "never"}))
+    eventually(lambda: work.status == "online")
+    proxy.stall()
+    dovecot.save(user, mail(1))
+    eventually(lambda: "no answer within" in work.status)
+    assert inbox(work) == []
+    proxy.resume()
+    eventually(lambda: inbox(work) == ["number 1"])
+    assert work.status == "online"
+
+
+def test_a_dead_link_is_found_within_six_minutes() -> None:
+    assert inbound._REST_S + imap_session.READ_S <= 360
+
+
+def test_idle_is_renewed_before_anybody_forgets_us(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.core.inbound._REST_S", 0.2)
+    work = synced(make_agent(user, imap=through(proxy), fetch={"every": "never"}))
+    eventually(lambda: proxy.sent.count(b" IDLE\r\nDONE\r\n") >= 3 or proxy.sent.count(b"DONE\r\n") >= 4)
+    assert work.status == "online"
+    assert len(proxy.links) == 1
+
+
+def test_a_server_that_drops_us_after_select_is_asked_less_and_less_often_by_the_clock(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
+) -> None:
+    clock = TestClock()
+    proxy.cut("down", at=rb"Select completed", times=1000)
+    agent = make_agent(user, clock=clock, imap=through(proxy))
+    work = work_of(agent)
+    eventually(lambda: work.status.startswith("offline:"))
+    begun = clock.monotonic()
+    pauses = [next_attempt(agent, clock) for _ in range(12)]
+    eventually(lambda: len(proxy.links) == 13)
+    assert pauses[0] < 1
+    assert all(2 <= pause <= 80 for pause in pauses[1:])
+    assert pauses[-1] >= 60
+    assert clock.monotonic() - begun > 12 * 60 * 0.6  # on the way to at most 60 in an hour
+    eventually(lambda: agent._inbound[work.id]._next_attempt > clock.monotonic())
+    before = len(proxy.links)
+    proxy.heal()
+    work.sync().wait(20)  # a person need not wait
+    assert len(proxy.links) == before + 1
+
+
+def test_a_login_that_is_refused_three_times_is_given_up_until_somebody_asks(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
+) -> None:
+    clock = TestClock()
+    agent = make_agent(user, clock=clock, imap=through(proxy) | {"password": "wrong"})
+    work = work_of(agent)
+    assert next_attempt(agent, clock) > 300
+    assert next_attempt(agent, clock) > 300
+    eventually(lambda: "given up" in work.status)
+    eventually(lambda: agent._inbound[work.id]._next_attempt == math.inf)
+    for _ in range(3):
+        clock.advance(100_000)
+        agent._inbound[work.id].wake()
+    assert "login refused" in error_of(agent)
+    assert len(proxy.links) == 4
 
 
 # -- the end ---------------------------------------------------------------------------------
