@@ -21,6 +21,7 @@ _ASKED = (
     "SELECT count(*) FROM job WHERE origin IN ('user', 'undo', 'redo')"
     " AND kind IN ('verb', 'send', 'create', 'rename', 'delete')"
 )
+_ON_ITS_WAY = "SELECT 1 FROM outbox WHERE state IN ('queued', 'connecting', 'data-sent')"
 
 
 def carry_out(request: Request) -> None:
@@ -102,13 +103,16 @@ def _operations(agent: Agent) -> list[tuple[int, str]]:
 
 def _settle(agent: Agent) -> None:
     """Return when all that was asked for is done, also when the line is cut meanwhile."""
-    accounts = agent.context.accounts.values()
+    accounts, store = agent.context.accounts.values(), agent.context.store
     while True:
+        # Mail that is to be tried again is not waited for by the agent itself.
+        if not store.wait_until(lambda: not store.read(_ON_ITS_WAY), _PATIENCE_S):
+            raise TimeoutError("mail is still not sent")
         if not agent.wait_idle(_PATIENCE_S):
             raise TimeoutError(f"still at work: {agent.pending()}")
         if not any(account.status.startswith("offline:") for account in accounts):
             return
-        agent.context.store.wait_until(lambda: all(account.online for account in accounts), _PATIENCE_S)
+        store.wait_until(lambda: all(account.online for account in accounts), _PATIENCE_S)
 
 
 def _sync(agent: Agent) -> None:
