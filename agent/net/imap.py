@@ -106,10 +106,9 @@ class ImapBackend(Session):
         """Add and remove wire words (mail.flags.to_wire) on a UID set."""
         for sign, words in (("+", add), ("-", remove)):
             ensure_keywords(words)
-            for part in split_set(uids) if words else ():
-                self._run(
-                    "UID STORE", part, f"{sign}FLAGS.SILENT", f"({' '.join(words)})", what="the flags are"
-                )
+            if words:
+                store = [f"{sign}FLAGS.SILENT", f"({' '.join(words)})"]
+                self._run_through([["UID STORE", part, *store] for part in split_set(uids)], "the flags are")
 
     def copy(self, uids: str, folder: str) -> Moved:
         """Copy messages to a folder of the same account."""

@@ -7,7 +7,8 @@ offered, else what every server has.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from agent.errors import NetworkError, Refused
@@ -24,7 +25,8 @@ from agent.net.tls import Handshakes
 from agent.net.wire import Answer, Client, Response, Wire, guard, quote
 
 READ_S = 60.0  # without a single octet of an answer the link is dead
-_AT_ONCE = 100  # commands on the wire without waiting for an answer
+_AT_ONCE = 100  # short commands on the wire without waiting for an answer
+_AHEAD = 4  # long ones: all of them have to fit into what lies between us and a server that does not read
 
 
 class Session:
@@ -163,6 +165,28 @@ class Session:
         if answer.status != "OK":
             raise refusal(f"{self.server}: {what} refused", answer.text)
         return answer
+
+    def _run_through(self, commands: Iterable[Sequence[str | bytes]], what: str) -> None:
+        """Run commands of which the next goes before the last is answered; keeps nothing of the answers.
+
+        Raises the first refusal, when all have been answered.
+        """
+        wire, tags = self._wire, deque[bytes]()
+        refused: bytes | None = None
+        waiting = iter(commands)
+        while (words := next(waiting, None)) is not None or tags:
+            if words is not None:
+                tags.append(wire.submit(*words))
+                if len(tags) < _AHEAD:
+                    continue
+            tag = tags.popleft()
+            for response in wire.responses(tag):
+                self._watch.note(response)  # with CONDSTORE there is one for every message
+            answer = wire.answer(tag)
+            if answer.status != "OK" and refused is None:
+                refused = answer.text
+        if refused is not None:
+            raise refusal(f"{self.server}: {what} refused", refused)
 
     def _name(self, folder: str) -> str | bytes:
         guard(folder)

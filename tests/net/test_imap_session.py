@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from agent.errors import Refused
@@ -94,6 +96,46 @@ def test_a_refused_list_is_an_error() -> None:
     script = imap({"LIST": replying(end=b"NO later")}, capabilities="IMAP4rev1 LIST-EXTENDED LIST-STATUS")
     with facing(script, select=False) as (backend, _), pytest.raises(Refused, match="list of folders"):
         backend.survey(everything)
+
+
+# -- many messages ---------------------------------------------------------------------------
+
+SCATTERED = ",".join(str(uid) for uid in range(10_001, 20_000, 2))  # a set for four commands
+
+
+def test_flags_of_many_messages_go_without_waiting_in_commands_below_8_kb() -> None:
+    waiting: list[bytes] = []
+
+    def store(peer: Peer, tag: bytes, rest: bytes) -> None:
+        assert len(rest) < 8000
+        waiting.append(tag)
+        if len(waiting) == 4:  # none has been answered so far
+            for each in waiting:
+                peer.send(b"* 1 FETCH (UID 3 MODSEQ (9))", each + b" OK done")
+
+    with facing(imap({"UID STORE": store})) as (backend, server):
+        backend.change_flags(SCATTERED, add=["\\Seen"])
+        assert backend.uids() == []  # every answer was read
+        assert len(waiting) == 4
+        assert backend.pushed() == Pushed()
+    sets = re.findall(rb"UID STORE ([\d,]+) ", server.received)
+    assert b",".join(sets) == SCATTERED.encode()
+
+
+@pytest.mark.parametrize("text", [b" NO not that one", b" NO "])
+def test_a_refusal_among_many_is_told_when_all_are_answered(text: bytes) -> None:
+    told: list[bytes] = []
+
+    def store(peer: Peer, tag: bytes, rest: bytes) -> None:
+        told.append(tag)
+        peer.send(tag + (text if len(told) == 2 else b" OK done"))
+
+    with facing(imap({"UID STORE": store})) as (backend, _):
+        with pytest.raises(Refused, match="the flags are refused"):
+            backend.change_flags(SCATTERED, add=["\\Seen"], remove=["\\Flagged"])
+        assert len(told) == 4
+        assert backend.connected
+        assert backend.uids() == []
 
 
 # -- told unasked ----------------------------------------------------------------------------
