@@ -129,6 +129,26 @@ def test_what_other_clients_change_is_taken_over(
     assert_equal(work, dovecot, user)
 
 
+def test_what_other_clients_change_is_taken_over_in_pieces_too(
+    make_agent: Agents,
+    dovecot: Dovecot,
+    user: str,
+    server_with: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.core.sync._COMPARED", 3)
+    fill(dovecot, user, 11)
+    work = synced(make_agent(user, imap=server_with, fetch={"idle": False}))
+    dovecot.doveadm("flags", "add", "-u", user, "\\Flagged urgent", "mailbox", "INBOX", "uid", "1,3,4,6,11")
+    dovecot.doveadm("expunge", "-u", user, "mailbox", "INBOX", "uid", "2,6,7,8,10")
+    work.sync().wait(20)
+    assert_equal(work, dovecot, user)
+    dovecot.doveadm("flags", "remove", "-u", user, "urgent", "mailbox", "INBOX", "uid", "3")
+    dovecot.doveadm("expunge", "-u", user, "mailbox", "INBOX", "uid", "1,11")
+    work.sync().wait(20)
+    assert_equal(work, dovecot, user)
+
+
 def test_flags_of_keywords_come_as_tags(make_agent: Agents, dovecot: Dovecot, user: str) -> None:
     dovecot.save(user, mail(1))
     dovecot.doveadm("flags", "add", "-u", user, "urgent $Forwarded", "mailbox", "INBOX", "1")
