@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks import corpus, table
-from scripts.benchmarks.measure import Failed, Measured, command, until_screen_shows
-from scripts.benchmarks.rows import Row
+from scripts.benchmarks import corpus, goals, million, ours, peers, table, wire
+from scripts.benchmarks.measure import Failed, Measured, best_of, command, until_screen_shows
+from scripts.benchmarks.rows import GROUPS, Row
 from scripts.benchmarks.wire import FLAGS, Wire
 from tests.harness.dovecot import Dovecot
 
@@ -85,3 +85,34 @@ def test_ratios_are_in_units_of_ours_where_there_is_one(tmp_path: Path) -> None:
     table.write_json(results, 100, tmp_path / "result.json")
     rows = json.loads((tmp_path / "result.json").read_text())["rows"]
     assert [row.get("ratio") for row in rows] == [1.0, 2.5, None]
+
+
+def test_a_goal_says_whether_it_was_met_and_by_how_much() -> None:
+    found = {"agent": Measured(0.3, 80.0), "agent --version": Measured(0.1)}
+    told = [str(verdict) for verdict in goals.verdicts(found, "screen")]
+    assert told == [
+        "goal: <= 0.4 s from process start: 0.300 s, met (0.75 of it)",
+        "goal: <= 100 MB: 80 MB, met (0.80 of it)",
+    ]
+    missed, unknown = goals.verdicts(found, "start")
+    assert (missed.met, unknown.met) == (False, None)
+    assert str(unknown) == "goal: run -c pass <= 0.25 s: not measured"
+
+
+def test_every_goal_belongs_to_a_group_and_names_rows_that_exist() -> None:
+    rows = {row.name: Measured(1.0, 1.0) for row in (*ours.ROWS, *peers.ROWS, *wire.ROWS, *million.ROWS)}
+    for goal in goals.GOALS:
+        assert goal.look(rows) is not None, goal
+        assert goal.group in {group.key for group in GROUPS}
+
+
+def test_the_quickest_of_several_runs_counts_and_all_are_told() -> None:
+    found = best_of([Measured(0.3, 10.0), Measured(0.2, 20.0)])
+    assert found == Measured(0.2, 20.0, "best of 2, 0.200-0.300 s")
+
+
+def test_a_program_that_does_not_answer_is_ended_and_told() -> None:
+    with pytest.raises(Failed, match="took too long and was ended"):
+        command(["sleep", "60"], timeout_s=0.1)
+    with pytest.raises(Failed, match="took too long and was ended"):
+        until_screen_shows(["sleep", "60"], "ready", timeout_s=0.1)

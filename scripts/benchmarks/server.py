@@ -21,6 +21,7 @@ def serving(count: int, data: Path, progress: corpus.Progress) -> Iterator[Dovec
     folder = own_folder(f"agent-bench-{os.getuid()}-{count}")
     server = Dovecot(Options(mail_location="sdbox:~/dbox", quota="0", folder=folder))
     done = folder / "imported"
+    _refuse_if_served(folder)
     if not done.exists():
         shutil.rmtree(folder)
         folder = own_folder(folder.name)
@@ -41,6 +42,16 @@ def serving(count: int, data: Path, progress: corpus.Progress) -> Iterator[Dovec
         yield server
     finally:
         server.stop()
+
+
+def _refuse_if_served(folder: Path) -> None:
+    """Two runs on one mailbox would measure each other."""
+    with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
+        pid = int((folder / "run" / "master.pid").read_text())
+        os.kill(pid, 0)
+        raise SystemExit(
+            f"bench: {folder} is being served by process {pid}; end it, or set TMPDIR to another place"
+        )
 
 
 def own_folder(name: str) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.benchmarks import goals
 from scripts.benchmarks.measure import Measured
 from scripts.benchmarks.rows import GROUPS, Row
 
@@ -25,8 +26,9 @@ class Result:
 
 
 def lines(results: Sequence[Result], count: int) -> Iterator[str]:
-    """Yield the table; a ratio is the row's time in units of ours, or of the quickest row."""
-    yield f"{count:,} messages · {os.cpu_count()} cores · {platform.platform(terse=True)}"
+    """Yield the table; a ratio is the row's time in units of our first row, or of the quickest."""
+    load = os.getloadavg()[0]
+    yield f"{count:,} messages · {os.cpu_count()} cores · {platform.platform(terse=True)} · load {load:.1f}"
     for group in GROUPS:
         rows = [result for result in results if result.row.group == group.key]
         if not rows:
@@ -36,6 +38,8 @@ def lines(results: Sequence[Result], count: int) -> Iterator[str]:
         unit = _unit(rows)
         for result in rows:
             yield "  " + _line(result, unit)
+        for verdict in goals.verdicts(_found(results), group.key):
+            yield f"    {verdict}"
 
 
 def write_json(results: Sequence[Result], count: int, file: Path) -> None:
@@ -51,9 +55,27 @@ def write_json(results: Sequence[Result], count: int, file: Path) -> None:
                 | (dataclasses.asdict(found) if found else {"missing": result.missing})
                 | ({"ratio": round(found.seconds / unit, 3)} if found and unit else {})
             )
-    machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+    machine = {
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    file.write_text(json.dumps({"when": when, "messages": count, "machine": machine, "rows": rows}, indent=1))
+    measured = {result.row.group for result in results}
+    judged = [
+        {"group": one.goal.group, "goal": one.goal.text, "limit": one.goal.limit, "unit": one.goal.unit}
+        | {"value": one.value, "met": one.met}
+        for group in GROUPS
+        if group.key in measured
+        for one in goals.verdicts(_found(results), group.key)
+    ]
+    result = {"when": when, "messages": count, "machine": machine, "rows": rows, "goals": judged}
+    file.write_text(json.dumps(result, indent=1))
+
+
+def _found(results: Sequence[Result]) -> goals.Found:
+    return {result.row.name: result.measured for result in results if result.measured}
 
 
 def _unit(rows: Sequence[Result]) -> float:
@@ -61,7 +83,7 @@ def _unit(rows: Sequence[Result]) -> float:
         who: [r.measured.seconds for r in rows if r.measured and r.row.who == who]
         for who in ("ours", "peer", "wire")
     }
-    return min(times["ours"] or times["peer"] + times["wire"], default=0.0)
+    return times["ours"][0] if times["ours"] else min(times["peer"] + times["wire"], default=0.0)
 
 
 def _line(result: Result, unit: float) -> str:
