@@ -88,6 +88,7 @@ def served(options: argparse.Namespace, count: int) -> Iterator[Dovecot]:
 def main() -> int:
     """Measure and report."""
     options = arguments()
+    ours.compile_all()
     count = million.COUNT if options.million else options.messages or (10_000 if options.quick else 100_000)
     with served(options, count) as dovecot, tempfile.TemporaryDirectory(prefix="bench.") as scratch:
         bench = Bench(dovecot, count, Path(scratch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import json
 import shutil
@@ -17,6 +18,7 @@ from scripts.benchmarks.server import USER
 STARTS = 5
 KEYS = 200
 SETTLED_S = 4.0  # after the start, so that only the keys are measured
+ROOT = Path(__file__).parents[2]
 AGENT = Path(sys.executable).with_name("agent")
 CONFIG = """\
 accounts:
@@ -89,6 +91,11 @@ def why_missing() -> str | None:
     if importlib.util.find_spec("agent.cli") is None:
         return "the command line is not there yet"
     return None if AGENT.exists() else f"no {AGENT}"
+
+
+def compile_all() -> None:
+    """Compile the modules, as they are where the program is installed."""
+    compileall.compile_dir(ROOT / "agent", quiet=1)
 
 
 def sync_headers(bench: Bench) -> Measured:
@@ -184,7 +191,8 @@ def environment(bench: Bench, bodies: str) -> dict[str, str]:
             CONFIG.format(user=USER, port=server.ports["imap"], password=server.password, bodies=bodies)
         )
         (config / "config.yaml").chmod(0o600)
-    return {"AGENT_CONFIG": str(config), "AGENT_DATA": str(folder / "data"), "HOME": str(folder)}
+    paths = {"AGENT_CONFIG": str(config), "AGENT_DATA": str(folder / "data"), "HOME": str(folder)}
+    return paths | {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 ROWS = (
