@@ -98,6 +98,7 @@ class Agent:
         Raises ConfigError or StoreError.
         """
         self.paths.ensure()
+        opening.allow_files(len(self.config.accounts))
         told = opening.open_store(self.context.store, self.paths.lock_file, self.clock)
         if told:
             self.context.tell(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from agent.store.accounts import Census
 
 _log = logging.getLogger("agent.opening")
+
+_FILES, _FILES_OF_ACCOUNT = 256, 12  # open at a time; an account has two connections, a bell, a reader
 
 
 def open_store(store: Store, lock: Path, clock: Clock) -> str:
@@ -37,6 +40,17 @@ def open_store(store: Store, lock: Path, clock: Clock) -> str:
         _log.error("%s was rebuilt: %s", store.path, saved)
         return f"{damage}: {saved}"
     return ""
+
+
+def allow_files(accounts: int) -> None:
+    """Let the process open as many files as so many accounts need, where the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES + _FILES_OF_ACCOUNT * accounts
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        _log.warning("%d accounts need up to %d open files, and ulimit -Hn is %d", accounts, wanted, hard)
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def left_behind(found: Census) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+
 import pytest
 
+from agent.core import opening
 from agent.store import accounts, care
 from tests.harness.agents import Agents, assert_equal, in_store, mail, on_server, synced, work_of
 from tests.harness.dovecot import Dovecot
@@ -82,3 +86,21 @@ def test_an_account_that_was_renamed_is_told_of_with_what_waits(
     assert agent.wait_idle(20)
     assert on_server(dovecot, user)["INBOX"] == [("number 1", 1, ("\\Flagged",))]
     assert in_store(work_of(agent)) == on_server(dovecot, user)
+
+
+@pytest.fixture
+def open_files() -> Iterator[int]:
+    """Allow the process 300 open files for the time of a test; give the hard limit."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+    yield before[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_many_accounts_are_allowed_the_files_they_need(open_files: int) -> None:
+    opening.allow_files(2)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300, open_files)
+    opening.allow_files(20)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (496, open_files)
+    opening.allow_files(2)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (496, open_files)
