@@ -294,8 +294,7 @@ def _console(args: argparse.Namespace) -> int:
         console = Console(agent)
         agent.ask = console.ask
         _load_init(agent, args)
-        agent.serve()
-        return console.run()
+        return console.run(agent.serve)
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -1,6 +1,8 @@
 """The console: the `ui` thread with the screen, and the main thread as the runner of statements.
 
-    status = Console(agent).run()    # on main, with an agent that was started
+    status = Console(agent).run(agent.serve)    # on main, with an agent that was started
+
+What the first screen does not need comes after it: the wires, then ptpython.
 
 The terminal is given back on every way out: quit, SIGTERM, SIGHUP, a crash of the ui thread, whose
 traceback is printed afterwards.
@@ -18,6 +20,7 @@ import sys
 import termios
 import threading
 import traceback
+from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -26,12 +29,15 @@ from agent import api, threads
 from agent.console.notices import Notices
 from agent.console.terminal import Terminal
 from agent.console.ui import Ui
-from agent.errors import CommandError, WouldDeadlock
+from agent.errors import AgentError, CommandError, WouldDeadlock
 from agent.repl import Runner, Stdio, Transcript, refuse_to_hang, warm_up
 from agent.threads import spawn
 
 if TYPE_CHECKING:
     from agent.app import Agent
+
+
+_SETTLED_S = 1.5  # after the first paint, so that mail comes first
 
 
 class Console:
@@ -44,6 +50,7 @@ class Console:
         self._runner = Runner({}, self._transcript)
         self._notices = Notices(self._now)
         self._ui: Ui | None = None
+        self._begin: Callable[[], None] = lambda: None
         self._shown = threading.Event()  # the ui is there, or will never be
         self._crash = ""
         self._ending = False
@@ -51,11 +58,13 @@ class Console:
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._agent.clock.now()).astimezone()
 
-    def run(self) -> int:
+    def run(self, begin: Callable[[], None] = lambda: None) -> int:
         """Show the console until it is left; return the exit status.
 
+        `begin` is called on main when the screen was painted first, before anything the user asks for.
         Raises CommandError without a terminal.
         """
+        self._begin = begin
         if not (os.isatty(0) and os.isatty(1)):
             raise CommandError("the console needs a terminal; `agent run FILE` and `agent rules` do without")
         modes = termios.tcgetattr(0)
@@ -126,7 +135,19 @@ class Console:
         self._shown.set()
         if self._ending:
             return
-        await self._ui.run(ready=lambda: self._runner.quietly(warm_up))
+        await self._ui.run(ready=self._painted)
+
+    def _painted(self) -> None:
+        """Go on with what the first screen could do without."""
+        self._runner.quietly(self._serve)
+        # On a thread of its own: a statement shall not wait for it, nor a key.
+        asyncio.get_running_loop().call_later(_SETTLED_S, spawn, "warm-up", warm_up)
+
+    def _serve(self) -> None:
+        try:
+            self._begin()
+        except AgentError as error:
+            self._notices.tell(str(error), error=True)
 
     # -- the way out -------------------------------------------------------------------------
 

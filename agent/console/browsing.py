@@ -128,7 +128,14 @@ class Browsing:
         """Make a list."""
         outgoing = isinstance(messages, Folder) and messages.role in ("sent", "drafts")
         glyphs = ASCII if self._context.options.value(settings.ASCII) else Glyphs()
-        return ListView(messages, title, self._revision, self._now, glyphs, outgoing)
+        return ListView(messages, title, self._revision, self._now, glyphs, outgoing, self._filling)
+
+    def _filling(self) -> bool:
+        """Tell whether an inbox has yet to be listed for the first time."""
+        return any(
+            not account.config.local and ("INBOX" not in account or account["INBOX"].synced is None)
+            for account in self._context.accounts.values()
+        )
 
     def message_view(self, message: Message, parent: ListView | None) -> MessageView:
         """Make a view of a message."""

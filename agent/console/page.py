@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from agent.console.fragments import Line, wrap
 from agent.console.rows import human_size
-from agent.mail import html
 from agent.mail.safe import safe, safe_block
 
 if TYPE_CHECKING:
@@ -119,6 +118,8 @@ def _linked(line: str, style: str) -> Line:
 
 
 def _html_rows(source: str, width: int) -> list[Line]:
+    from agent.mail import html
+
     rendered = html.render(source, width)
     rows: list[Line] = []
     for line in rendered.lines:

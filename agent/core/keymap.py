@@ -116,6 +116,7 @@ class Keymap:
         self._commands = commands
         self._layers: dict[str, dict[tuple[str, KeySequence], Binding]] = {"builtin": {}, "user": {}}
         self._tables: dict[str, dict[KeySequence, Binding]] = {}
+        self._names: dict[tuple[str, ...], dict[str, tuple[Binding, ...]]] = {}  # what keys_of answers
 
     def bind(self, keys: str, line: str, context: str = "", *, layer: str = "user") -> tuple[Binding, ...]:
         """Bind keys to a command line in contexts joined by spaces; return the bindings this replaced.
@@ -159,7 +160,7 @@ class Keymap:
     def _replace(self, layer: str, table: dict[tuple[str, KeySequence], Binding]) -> None:
         """Put a new table in place: init.py binds on main while the ui thread looks keys up."""
         self._layers = {**self._layers, layer: table}
-        self._tables = {}
+        self._tables, self._names = {}, {}
         self.revision += 1
 
     def table(self, context: str) -> dict[KeySequence, Binding]:
@@ -203,7 +204,13 @@ class Keymap:
 
     def keys_of(self, name: str, contexts: Iterable[str] = CONTEXTS) -> tuple[Binding, ...]:
         """Return the bindings that run a command, for help and hints."""
-        return tuple(b for b in self.bindings(contexts) if self._commands.parse(b.line).command.name == name)
+        contexts, answers = tuple(contexts), self._names
+        if contexts not in answers:
+            names: dict[str, list[Binding]] = {}
+            for binding in self.bindings(contexts):
+                names.setdefault(self._commands.parse(binding.line).command.name, []).append(binding)
+            answers[contexts] = {each: tuple(found) for each, found in names.items()}
+        return answers[contexts].get(name, ())
 
     def _check(self, sequence: KeySequence, line: str, context: str) -> None:
         for other, binding in self.table(context).items():

@@ -18,7 +18,9 @@ __all__ = ["Fragment", "Line", "Runner", "Stdio", "Transcript", "make_pane", "re
 
 
 def warm_up() -> None:
-    """Load ptpython; takes about 0.3 s."""
+    """Load ptpython, and what reads messages; takes about 0.3 s."""
+    import agent.mail.html
+    import agent.mail.parse
     import agent.repl.pane  # noqa: F401
 
 

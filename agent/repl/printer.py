@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
+from typing import Literal
 
 from prompt_toolkit.formatted_text import PygmentsTokens, to_formatted_text
-from pygments.lexers.python import PythonLexer, PythonTracebackLexer  # type: ignore[import-untyped]
 
 from agent.errors import AgentError
 from agent.repl.transcript import Fragment
@@ -14,7 +14,6 @@ from agent.repl.transcript import Fragment
 # Highlighting holds the GIL: a repr of 5 MB would stop every thread for seconds.
 LONGEST = 20_000
 _HIGHLIGHTED = 4_000
-_AS_IT_IS = {"ensurenl": False, "stripnl": False}
 _PLAIN = (str, bytes, int, float, complex, bool, list, tuple, dict, set, frozenset, type(None))
 
 
@@ -31,7 +30,7 @@ def show_value(value: object) -> list[Fragment]:
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… {len(text) - LONGEST} more characters"
     if type(value) in _PLAIN and len(text) <= _HIGHLIGHTED:
-        return _highlight(text, PythonLexer(**_AS_IT_IS))
+        return _highlight(text, "value")
     return [("", text)]
 
 
@@ -43,7 +42,7 @@ def show_error(error: BaseException) -> list[Fragment]:
         return [("class:repl.error", f"{type(error).__name__}: {error}")]
     told = traceback.TracebackException.from_exception(error, limit=-50)
     told.stack = traceback.StackSummary.from_list(_without_ours(told.stack))
-    return _highlight("".join(told.format()), PythonTracebackLexer(**_AS_IT_IS))
+    return _highlight("".join(told.format()), "traceback")
 
 
 def _without_ours(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
@@ -55,6 +54,10 @@ def _without_ours(frames: Iterable[traceback.FrameSummary]) -> list[traceback.Fr
     return known
 
 
-def _highlight(text: str, lexer: PythonLexer | PythonTracebackLexer) -> list[Fragment]:
+def _highlight(text: str, what: Literal["value", "traceback"]) -> list[Fragment]:
+    # Loaded with the first value: the first screen has none to show.
+    from pygments.lexers.python import PythonLexer, PythonTracebackLexer  # type: ignore[import-untyped]
+
+    lexer = (PythonLexer if what == "value" else PythonTracebackLexer)(ensurenl=False, stripnl=False)
     tokens = list(lexer.get_tokens(text.rstrip("\n")))
     return [(style, part) for style, part, *_ in to_formatted_text(PygmentsTokens(tokens))]

@@ -1,7 +1,8 @@
 """The message list: a window on an ordered source of messages, however long. The ui thread only.
 
-The cursor stays on its message while mail comes and goes around it. Rows are read by the page and
-kept until the store changes.
+The cursor stays on its message while mail comes and goes around it; only while mailboxes are listed
+for the first time, and nobody has touched a key, it stays on the newest. Rows are read by the page
+and kept until the store changes.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class ListView(View):
         now: Callable[[], datetime],
         glyphs: Glyphs | None = None,
         outgoing: bool = False,
+        filling: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self.source = source
@@ -60,6 +62,8 @@ class ListView(View):
         self._now = now
         self._glyphs = glyphs or Glyphs()
         self._outgoing = outgoing
+        self._filling = filling  # asked until it is over, or a key was pressed
+        self._at_top = True
         self._seen = -1
         self._count = 0
         self._pages: dict[int, Sequence[Message]] = {}
@@ -96,7 +100,9 @@ class ListView(View):
         self._pages.clear()
         self._count = self.source.count()
         above = self.cursor - self.top
-        if self._current is not None:
+        # What is listed last comes with the news that this is over: so the answer of before counts.
+        at_top, self._at_top = self._at_top, self._at_top and self._filling()
+        if self._current is not None and not (at_top and self.cursor == 0):
             place = self.source.position(self._current)
             if place is not None:
                 self.cursor = place
@@ -184,6 +190,7 @@ class ListView(View):
         self._leaving.difference_update(names)
 
     def _put(self, place: int) -> None:
+        self._at_top = False
         self.cursor = place
         self._clamp()
         self._reveal()
@@ -201,6 +208,7 @@ class ListView(View):
     # -- what commands act on ----------------------------------------------------------------
 
     def message(self) -> Message | None:
+        self._at_top = False  # it is what was seen that is meant
         self.refresh()
         return self._current
 

@@ -162,3 +162,26 @@ def test_a_smaller_window_still_shows_the_cursor() -> None:
     view.go_to(35)
     assert any("message 34" in row for row in draw(view, 10))
     assert any("message 34" in row for row in draw(view, 1))
+
+
+def test_the_cursor_stays_on_the_newest_while_mailboxes_are_listed_first() -> None:
+    letters, filling = shelf(5).letters, [True]
+    source = Shelf(letters[3:])
+    view = ListView(source, "Inbox", lambda: source.revision, lambda: NOW, filling=lambda: filling[0])
+    draw(view)
+    filling[0] = False  # told together with what is listed last
+    source.change(letters[1:])
+    draw(view)
+    assert view.cursor == 0
+    source.change(letters)
+    draw(view)
+    assert view.cursor == 1
+
+
+def test_what_a_key_was_meant_for_stays_under_the_cursor_while_mailboxes_are_listed_first() -> None:
+    letters = shelf(5).letters
+    source = Shelf(letters[3:])
+    view = ListView(source, "Inbox", lambda: source.revision, lambda: NOW, filling=lambda: True)
+    draw(view)
+    source.change(letters)
+    assert under_cursor(view) == "m3"
