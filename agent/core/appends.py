@@ -28,15 +28,16 @@ class Appends:
         self._octets = 4 * _OCTETS[0]
 
     def carry_out(self, ops: Sequence[Op]) -> None:
-        """Append messages to one folder; returns early when something more urgent waits.
+        """Append messages to one folder; returns early when something more urgent waits, or after a while.
 
         Raises Refused for what may pass; what is refused for good is told message by message.
         """
         target = self._carrier.target(ops[0]["target"])
+        begun = self._carrier.clock.monotonic()
         for some in self._pieces(ops):
             if taken := self._carrier.take(some):
                 self._append(target, taken)
-            if self._is_hurried():
+            if self._is_hurried() or self._carrier.clock.monotonic() - begun > _COMMAND_S:
                 return
 
     def _pieces(self, ops: Sequence[Op]) -> Iterator[list[Op]]:

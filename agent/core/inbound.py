@@ -57,6 +57,7 @@ class Inbound:
         self._backend: Backend | None = None
         self._patience = Patience(clock)
         self._next_sync = self._next_glance = self._next_attempt = 0.0
+        self._asked = False  # whether new mail was looked for in this session
         self._may_idle = True
         self._looked_at: FolderState | None = None  # what the selected folder was told with, when compared
         self._is_told = False  # the server tells of all folders by itself
@@ -206,11 +207,13 @@ class Inbound:
 
     def _serve(self, states: States) -> None:
         """Work until the end; `states` is how the folders just stood."""
+        self._next_glance, self._asked = self._clock.monotonic() + _GLANCE_S, False
         while not self._stopping:
             # First cleared, then looked at: what is asked for in between rings again.
             self._bell.clear()
             if self._step():
                 states = {}
+                self._glance_in_time()
                 continue
             if self._clock.monotonic() >= self._next_sync:
                 states = states or self._sweep.survey()
@@ -221,6 +224,7 @@ class Inbound:
                 self._fill()
             else:
                 self._rest()
+                self._next_glance = self._clock.monotonic() + _GLANCE_S
 
     def _step(self) -> bool:
         """Do one piece of what is asked for; return whether there was any."""
@@ -249,14 +253,23 @@ class Inbound:
             return
         self._look_at_opened()
         self._take_news(self._wire.pushed())
-        if self._clock.monotonic() >= self._next_glance:
-            self._glance()
-            self._next_glance = self._clock.monotonic() + _GLANCE_S
+        self._glance_in_time()
 
-    def _glance(self) -> None:
-        """See without resting whether there is new mail."""
+    def _glance_in_time(self) -> None:
+        """Look for new mail about once a second while there is no rest."""
+        if self._clock.monotonic() < self._next_glance:
+            return
+        try:
+            self._glance(ask=not self._asked)
+        except Refused as error:
+            _log.info("%s: cannot look into the inbox: %s", self._account.name, error)
+        self._asked = True
+        self._next_glance = self._clock.monotonic() + _GLANCE_S
+
+    def _glance(self, *, ask: bool) -> None:
+        """See without resting whether there is new mail; `ask` when what came before we were told counts."""
         inbox = self._watched()
-        if self._is_told or (inbox is not None and self._wire.selected == inbox.name):
+        if (self._is_told and not ask) or (inbox is not None and self._wire.selected == inbox.name):
             self._take_news(self._wire.noop())
         elif inbox is not None and (self._wire.status(inbox.name).uidnext or 0) > (inbox.uidnext or 0):
             self._sweep.sync([inbox])

@@ -12,10 +12,12 @@ from agent.core.job import Job
 from agent.core.messages import Messages
 from agent.errors import CommandError
 from agent.mail import query
+from agent.net.base import Letter
 from tests.harness.agents import Agents, assert_equal, in_store, mail, on_server, synced, work_of
 from tests.harness.conditions import eventually
 from tests.harness.dovecot import Dovecot
 from tests.harness.proxy import Proxy
+from tests.net.connections import connected
 
 StartProxy = Callable[[int], Proxy]
 QUIET = {"idle": False, "every": "never"}
@@ -163,6 +165,29 @@ def test_what_somebody_waits_for_goes_between_the_pieces_of_a_bulk_job(
     stores = re.findall(rb"UID STORE \S+ \+FLAGS.SILENT \((\S+)\)", proxy.sent[before:])
     assert stores == [rb"\Flagged"] + 4 * [rb"\Seen"]
     assert bulk.counted == (20, 20)
+    assert_equal(work, dovecot, user)
+
+
+def test_new_mail_is_seen_while_a_long_job_is_carried_out(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.core.replay._PIECE", 1)
+    monkeypatch.setattr("agent.core.verbs._BULK", 10)
+    monkeypatch.setattr("agent.core.inbound._GLANCE_S", 0.0)
+    with connected(dovecot, user) as client:
+        client.append_all("Archive", [Letter(mail(number)) for number in range(100)])
+    work = synced(make_agent(user, imap=through(proxy)))
+    proxy.refuse()
+    proxy.cut_all()
+    eventually(lambda: work.status.startswith("offline:"))
+    job = work.archive.flag()
+    dovecot.save(user, mail("new"))
+    proxy.throttle(None, latency_s=0.02)
+    proxy.refuse(False)
+    eventually(lambda: work.inbox.count() == 1, timeout_s=30)
+    assert not job.done
+    proxy.throttle(None)
+    job.wait(30)
     assert_equal(work, dovecot, user)
 
 
