@@ -14,7 +14,6 @@ from typing import Any
 from agent.clock import Clock
 from agent.core import bodies
 from agent.core.account import Account
-from agent.core.searcher import Searcher
 from agent.core.sweep import Sweep
 from agent.core.uidset import chunks
 from agent.errors import CommandError, NotFound, Refused
@@ -76,6 +75,8 @@ class Requests:
         elif kind == "fetch":
             self._fetch_messages(args["messages"])
         elif kind == "search":
+            from agent.core.searcher import Searcher  # with all that reads messages: a sync does without
+
             Searcher(self._store, self._backend, self._account.name, self._sync_later).run(job, args)
         elif kind == "create":
             self._create(args["name"], again)
