@@ -204,6 +204,8 @@ class Background:
             item = bodies.received(fetched)
             if fetched.uid not in wanted or item.body is None:
                 continue
+            if not fetched.raw and wanted[fetched.uid].size:
+                continue  # so Dovecot answers for what is gone and was not told to be
             batch.append((wanted[fetched.uid].id, item.envelope, item.body))
             octets += fetched.size
             if len(batch) >= _ROWS or octets >= _ROWS_OCTETS:

@@ -24,7 +24,7 @@ from agent.core.message import Message
 from agent.core.messages import Messages
 from agent.core.progress import Progress
 from agent.errors import CommandError
-from agent.store import changes, job_rows, schema
+from agent.store import changes, job_rows, schema, state
 from agent.store.contents import Incoming
 from agent.store.messages import join_tags
 
@@ -216,9 +216,11 @@ def take_out(messages: Messages, writer: Writer, report: Report) -> Exported:
 def _with_bytes(context: Context, ids: Sequence[int], problems: list[str]) -> Iterator[Message]:
     """Yield messages with their bytes; what cannot be fetched is told."""
     absent: dict[int, list[int]] = {}
+    known: dict[str, tuple[int, str]] = {}  # what is gone by and by is told by what it was
     for message in Message.of_ids(context, ids):
         if not message.fetched and message.account is not None:
             absent.setdefault(message.account.id, []).append(int(message.id))
+            known[message.id] = (message.account.id, message.subject)
     why = {}
     for account, some in absent.items():
         job = jobs.request(context, account, "fetch", f"fetched {len(some)} messages", messages=some)
@@ -230,8 +232,12 @@ def _with_bytes(context: Context, ids: Sequence[int], problems: list[str]) -> It
         if message.fetched and message.raw:
             yield message
         else:
-            reason = why.get(message.account.id if message.account else 0, "its bytes are not here")
-            problems.append(f"{message.id} {message.subject!r}: {reason}")
+            account, subject = known.get(message.id, (0, message.subject))
+            problems.append(f"{message.id} {subject!r}: {why.get(account, _absent(message))}")
+
+
+def _absent(message: Message) -> str:
+    return state.REMOVED if message.folder is None else "its bytes are not here"
 
 
 def _label(message: Message) -> Label:

@@ -122,6 +122,8 @@ class Requests:
         for uid_set, _ in chunks(uids, _MESSAGES):
             try:
                 for fetched in self._backend.messages(uid_set):
+                    if not fetched.raw and self._has_size(folder, fetched.uid):
+                        continue  # so Dovecot answers for what is gone and was not told to be
                     missing.discard(fetched.uid)
                     self._keep(folder, bodies.received(fetched))
             except ShortBody as error:
@@ -133,6 +135,11 @@ class Requests:
         if missing:
             self._sync_later(folder)
             raise Refused(f"{len(missing)} of the messages were removed on the server")
+
+    def _has_size(self, folder: int, uid: int) -> bool:
+        sql = "SELECT size > 0 FROM message WHERE s_folder = ? AND s_uid = ?"
+        found = self._store.read(sql, (folder, uid))
+        return bool(found and found[0][0])
 
     def _keep(self, folder: int, item: Incoming) -> None:
         sql = "SELECT id FROM message WHERE s_folder = ? AND s_uid = ?"
