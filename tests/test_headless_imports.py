@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +50,34 @@ def test_a_headless_command_loads_no_screen(arguments: list[str]) -> None:
     )
     assert run.returncode in (0, None), run.stderr
     assert run.stderr.splitlines()[-1] == "loaded:", run.stderr
+
+
+def test_a_script_that_only_reads_loads_no_wires_and_nothing_that_reads_messages(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir(mode=0o700)
+    (config / "config.yaml").write_text("accounts: {work: {address: ann@example.org, local: true}}")
+    (config / "config.yaml").chmod(0o600)
+    heavy = (
+        "agent.core.inbound",
+        "agent.net.imap",
+        "agent.mail.parse",
+        "agent.mail.compose",
+        "selectolax",
+        "wcwidth",
+    )
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "agent",
+            "run",
+            "-c",
+            f"import sys; print(*set({heavy!r}) & set(sys.modules))",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | {"AGENT_CONFIG": str(config), "AGENT_DATA": str(tmp_path / "data")},
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "\n", "")
