@@ -8,7 +8,7 @@ import pytest
 
 from agent.app import Agent
 from agent.core.account import Account
-from agent.core.draft import compose
+from agent.core.drafting import compose
 from agent.core.job import Job, Jobs
 from agent.core.messages import Messages
 from agent.core.undo import redo, undo
