@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 
-from agent.core import draft as drafts
+from agent.core import drafting
 from tests.harness.agents import Agents, synced
 from tests.harness.sink import Sink
 
@@ -32,6 +32,6 @@ def test_the_way_out_has_a_thread_from_the_first_mail_on(make_agent: Agents, use
     agent = make_agent(user)
     synced(agent)
     assert wires() == ["in:work"]
-    drafts.compose(agent.context, to="bob@example.com", subject="hello", text="Dear Bob").send()
+    drafting.compose(agent.context, to="bob@example.com", subject="hello", text="Dear Bob").send()
     sink.wait_for(1)
     assert wires() == ["in:work", "out:work"]
