@@ -7,7 +7,7 @@ with the commit that holds the messages below it; the base line is committed bef
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 from agent.clock import Clock
 from agent.core import bodies, compare
 from agent.core.account import Account
+from agent.core.pace import Pace
 from agent.core.progress import Progress
 from agent.core.uidset import chunks, compress
 from agent.errors import Refused, StoreError
@@ -56,6 +57,7 @@ class FolderSync:
         self._account = account
         self._role = account.role_of
         self._bulk = Bulk(store)
+        self._pace = Pace()
         self._between = between  # called between commands: lets interactive work go first
 
     def run(self, folder: int) -> Synced:
@@ -196,10 +198,12 @@ class FolderSync:
     def _bring(self, row: FolderRow, uids: list[int], *, advance: bool = True) -> int:
         """Fetch some new messages and commit them, with our UIDNEXT."""
         listing = {fetched.uid: fetched for fetched in self._backend.headers(compress(uids))}
-        small = [uid for uid, fetched in listing.items() if fetched.size <= bodies.LARGE]
-        items = [bodies.received(fetched) for fetched in self._whole(small)]
-        for uid in listing.keys() - set(small):
-            items += [bodies.received(head) for head in self._head(uid)]
+        sizes = {uid: fetched.size for uid, fetched in listing.items()}
+        items: list[Incoming] = []
+        for some in self._shares(sizes):
+            if items:
+                self._between_commands(row)
+            items += self._received(some, sizes)
         self._look_after_twins(row, items)
         there = {item.uid for item in items}
         refused = [bodies.listed(fetched) for uid, fetched in listing.items() if uid not in there]
@@ -214,6 +218,31 @@ class FolderSync:
 
         self._write(work)
         return len(items)
+
+    def _shares(self, sizes: Mapping[int, int]) -> Iterator[list[int]]:
+        """Split messages into what one FETCH may ask for."""
+        share: list[int] = []
+        octets = 0
+        for uid, size in sorted(sizes.items()):
+            size = min(size, bodies.LARGE)
+            if share and octets + size > self._pace.octets:
+                yield share
+                share, octets = [], 0
+            share.append(uid)
+            octets += size
+        if share:
+            yield share
+
+    def _received(self, uids: Sequence[int], sizes: Mapping[int, int]) -> list[Incoming]:
+        """Fetch messages, of large ones the beginning."""
+        begun = self._clock.monotonic()
+        found = list(self._whole([uid for uid in uids if sizes[uid] <= bodies.LARGE]))
+        for uid in uids:
+            if sizes[uid] > bodies.LARGE:
+                found += self._head(uid)
+        self._pace.learn(sum(len(each.raw or b"") for each in found), self._clock.monotonic() - begun)
+        # Dovecot answers with no octets for what is gone and was not told to be.
+        return [bodies.received(each) for each in found if each.raw or not sizes[each.uid]]
 
     def _whole(self, uids: Sequence[int]) -> Iterator[Fetched]:
         """Fetch whole messages; one the server will not hand out does not stop the others."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from agent.store import contents, messages
+from agent.store import contents, messages, rows
 from agent.store.contents import Incoming
 from agent.store.db import Transaction
 from agent.store.tags import with_tags
@@ -192,12 +192,16 @@ def place(
 ) -> list[int]:
     """Put messages with new UIDs into a folder: our own operations first, then old acquaintances, then new.
 
-    With `events`, messages never seen in this account become due for `message_new`. Returns the ids.
+    With `events`, messages never seen in this account become due for `message_new`. Those that have
+    been placed since they were asked for, as by an append of ours, are left alone. Returns the ids.
     """
     fresh: list[Incoming] = []
     ids: list[int] = []
     waiting, lost = _waits(tx, folder), _has_lost(tx, account)
+    placed = _placed(tx, folder, items)
     for item in items:
+        if item.uid in placed:
+            continue
         message = _expected(tx, folder, item) if waiting else None
         if message is None and lost:
             message = _returned(tx, account, item, folder, now)
@@ -215,6 +219,11 @@ def place(
         for message, item, copy in zip(new, fresh, copies, strict=True):
             _announce(tx, account, message, item, copy, now)
     return ids + new
+
+
+def _placed(tx: Transaction, folder: int, items: Sequence[Incoming]) -> set[int]:
+    sql = "SELECT s_uid FROM message WHERE s_folder = ? AND s_uid IN (SELECT value FROM json_each(?))"
+    return {row[0] for row in tx.execute(sql, (folder, rows.listed(item.uid for item in items)))}
 
 
 def _waits(tx: Transaction, folder: int) -> bool:

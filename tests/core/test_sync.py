@@ -208,6 +208,23 @@ def test_a_large_arrival_comes_in_part_and_whole_when_it_is_wanted(
     assert message.raw == mail(1, body)
 
 
+def test_arrivals_are_asked_for_in_shares_that_do_not_keep_the_line(
+    make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: Callable[[int], Proxy]
+) -> None:
+    proxy = start_proxy(dovecot.ports["imap"])
+    agent = make_agent(user, imap={"port": proxy.port, "security": "none"}, fetch={"idle": False})
+    work = synced(agent)
+    body = "A line of sixty characters, more or less, to fill the space.\r\n" * 600
+    for number in range(3):
+        dovecot.save(user, mail(number, body))
+    before = len(proxy.sent)
+    work.sync().wait(20)
+    assert sorted(message.raw for message in work.inbox) == [mail(number, body) for number in range(3)]
+    asked = re.findall(rb"UID FETCH (\S+) \([^)]*BODY\.PEEK\[\]", proxy.sent[before:])
+    assert asked[0] == b"1"  # it alone is as much as is asked for while nothing is known of the line
+    assert len(asked) > 1
+
+
 def test_a_message_shorter_than_announced_can_be_read_and_is_never_whole(
     make_agent: Agents, dovecot: Dovecot, user: str, start_proxy: Callable[[int], Proxy]
 ) -> None:

@@ -51,6 +51,12 @@ def test_a_message_that_left_one_folder_and_turns_up_in_another_keeps_its_id(one
     assert one.store.read("SELECT gone FROM message")[0][0] is None
 
 
+def test_a_message_that_is_there_already_is_not_placed_again(one: Case) -> None:
+    [message] = one.place(listed(1, 1))
+    assert len(one.place(listed(1, 1), listed(2, 2))) == 1
+    assert where(one, message) == (one.inbox, 1)
+
+
 def test_a_copy_that_never_came_to_be_does_not_stand_in_for_its_original(one: Case) -> None:
     [message] = one.place(listed(1, 1))
 
