@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks import corpus, goals, million, ours, peers, table, wire
+from scripts.benchmarks import corpus, goals, markdown, million, ours, peers, table, wire
 from scripts.benchmarks.measure import Failed, Measured, best_of, command, until_screen_shows
 from scripts.benchmarks.rows import GROUPS, Row
 from scripts.benchmarks.wire import FLAGS, Wire
@@ -116,3 +116,19 @@ def test_a_program_that_does_not_answer_is_ended_and_told() -> None:
         command(["sleep", "60"], timeout_s=0.1)
     with pytest.raises(Failed, match="took too long and was ended"):
         until_screen_shows(["sleep", "60"], "ready", timeout_s=0.1)
+
+
+def test_the_table_of_the_readme_is_made_of_results_the_later_ones_winning(tmp_path: Path) -> None:
+    def result(seconds: float) -> table.Result:
+        return table.Result(Row("screen", "ours", "agent", lambda _: Measured(0)), Measured(seconds, 50.0))
+
+    peer = table.Result(
+        Row("screen", "peer", "neomutt, header cache", lambda _: Measured(0)), Measured(1.5, 200.0)
+    )
+    table.write_json([result(0.5), peer], 100, tmp_path / "one.json")
+    table.write_json([result(0.1)], 100, tmp_path / "two.json")
+    made = [*markdown.lines(markdown.read([tmp_path / "one.json", tmp_path / "two.json"]))]
+    assert made[2:] == [
+        "| first screen, filled store | 0.10 s, 50 MB | neomutt, header cache 1.50 s, 200 MB (15x)"
+        " | <= 0.4 s from process start ✓<br><= 100 MB ✓ |"
+    ]
