@@ -127,11 +127,13 @@ def add_bodies(tx: Transaction, items: Sequence[tuple[int, Envelope, Body]]) -> 
     }
     shared = _by_hash(tx, (body.hash for _, _, body in items if body.whole))
     fresh: dict[int, tuple[sqlite3.Row, Envelope, Body]] = {}
+    met: set[int] = set()  # a message and its copy may have one content
     for message, envelope, body in items:
         row = stored.get(message)
-        if row is None or row["state"] == schema.WHOLE or row["id"] in fresh:
+        if row is None or row["state"] == schema.WHOLE or row["id"] in met:
             continue
         content = int(row["id"])
+        met.add(content)
         if row["indexed"]:
             _unindex(tx, content)
         known = shared.get(body.hash) if body.whole else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.mail import query
-from agent.store import contents, messages, schema, search
-from tests.store.store_case import Case, case, listed, raw, whole
+from agent.store import contents, journal, messages, schema, search
+from tests.store.store_case import NOW, Case, case, do, listed, raw, take, whole
 
 
 def found(store_case: Case, word: str) -> list[int]:
@@ -65,6 +65,22 @@ def test_a_body_that_is_known_already_is_shared(tmp_path: Path) -> None:
         rows = messages.get_many(c.store.reader, [old, new])
         assert rows[0]["content"] == rows[1]["content"]
         assert c.store.read("SELECT count(*) FROM content")[0][0] == 1
+
+
+def test_a_body_that_is_known_already_is_shared_by_a_message_and_its_copy(tmp_path: Path) -> None:
+    with case(tmp_path) as c:
+        c.place(whole(1, "a"))
+        (new,) = c.place(listed(7, "a"), folder=c.archive)
+        do(c, "copy", [new], c.archive, c.account)
+        [op] = take(c)
+        c.store.write(lambda tx: journal.placed(tx, [op], {op["id"]: 8}, NOW)).result()
+        index_all(c)
+        item = whole(7, "a")
+        assert item.body is not None
+        both = [(message, item.envelope, item.body) for message in (new, op["message"])]
+        c.store.write(lambda tx: contents.add_bodies(tx, both)).result()
+        assert c.store.read("SELECT count(*) FROM content")[0][0] == 1
+        assert len(found(c, "hello")) == 3
 
 
 def test_a_rolled_back_batch_leaves_nothing(tmp_path: Path) -> None:
