@@ -128,8 +128,9 @@ def cancel(tx: Transaction, job: int, now: float) -> None:
         "UPDATE op SET state = 'cancelled' WHERE job = ? AND state = 'pending' RETURNING message, kind",
         (job,),
     ).fetchall()
-    never = [(now, op["message"]) for op in ops if op["kind"] in ("copy", "append")]
-    tx.executemany("UPDATE message SET gone = ? WHERE id = ?", never)
+    for op in ops:
+        if op["kind"] in ("copy", "append"):
+            never_came(tx, op["message"], now)
     state.refresh(tx, [op["message"] for op in ops])
     tx.execute("UPDATE outbox SET state = 'cancelled' WHERE job = ? AND state = 'queued'", (job,))
     tx.execute(
@@ -138,6 +139,16 @@ def cancel(tx: Transaction, job: int, now: float) -> None:
         " AND NOT EXISTS (SELECT 1 FROM outbox WHERE job = ?2 AND state IN ('connecting', 'data-sent'))",
         (now, job),
     )
+
+
+def never_came(tx: Transaction, message: int, now: float) -> None:
+    """Note that a copy was taken back before it came to be: what was to be done to it ends with it."""
+    tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, message))
+    ended = tx.execute(
+        "UPDATE op SET state = 'cancelled' WHERE message = ? AND state = 'pending' RETURNING job", (message,)
+    ).fetchall()
+    for row in ended:
+        cancelled(tx, row["job"], now)
 
 
 def cancelled(tx: Transaction, job: int, now: float) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 
-from agent.store import state
+from agent.store import job_rows, state
 from agent.store.db import Transaction
 
 # Whether `e`, a change after `op`, still shows: an undo and its redo, both after `op`, do not.
@@ -87,7 +87,7 @@ def _remove_copy(tx: Transaction, op: sqlite3.Row, new: int, now: float) -> None
     _take_back(tx, op, new)
     _add(tx, new, op, "delete", source=op["target"], original=op["original"])
     if op["state"] == "pending":
-        tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, op["message"]))
+        job_rows.never_came(tx, op["message"], now)
     state.refresh(tx, [op["message"]])
 
 
@@ -111,7 +111,7 @@ def _transfer_back(
     if departure["state"] == "done":
         _revive(tx, here, there)
     if arrival["state"] == "pending":
-        tx.execute("UPDATE message SET gone = ? WHERE id = ?", (now, there))
+        job_rows.never_came(tx, there, now)
     state.refresh(tx, [there, here])
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.mail import flags
 from agent.store import job_rows, journal, outbox
 from agent.store.db import Transaction
 from agent.store.outbox import Sending
-from tests.store.store_case import NOW, Case, case, do, job_of, listed, shown
+from tests.store.store_case import NOW, Case, case, do, job_of, kinds, listed, shown
 
 
 @pytest.fixture
@@ -39,6 +40,22 @@ def test_what_was_cancelled_is_not_taken_to_the_wire(one: Case) -> None:
     ids = [op["id"] for op in ops]
     assert one.store.write(lambda tx: journal.take(tx, ids)).result() == set(ids)
     assert shown(one, message)[0] == one.inbox
+
+
+def test_what_was_to_be_done_to_a_copy_ends_when_that_is_cancelled(one: Case) -> None:
+    [message] = one.place(listed(1, 1))
+    copying = do(one, "copy", [message], one.archive, one.account)
+    [copy] = [row[0] for row in one.store.read("SELECT id FROM message WHERE id <> ?", (message,))]
+    flagging = do(one, "change_flags", [copy, message], flags.FLAGGED, 0)
+    moving = do(one, "move", [copy], one.inbox)
+    one.store.write(lambda tx: job_rows.cancel(tx, copying, NOW)).result()
+    assert [job_of(one, job)[0] for job in (copying, flagging, moving)] == [
+        "cancelled",
+        "queued",
+        "cancelled",
+    ]
+    assert shown(one, copy)[0] is None
+    assert kinds(one) == ["flags"]
 
 
 def test_a_request_is_carried_out_once_in_its_turn(one: Case) -> None:

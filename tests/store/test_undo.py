@@ -384,6 +384,19 @@ def test_a_move_to_another_account_comes_back(desk: Desk, home: int, how_far: st
     assert desk.shown() == moved
 
 
+def test_a_flag_on_what_never_came_to_another_account_stops_nothing(desk: Desk, home: int) -> None:
+    (one,) = some(desk)
+    moving = desk.transfer(one, to=home)
+    [there] = desk.shown().keys() - {one}
+    flagging = desk.flag(there, add=flags.FLAGGED)
+    desk.undo(moving)
+    assert desk.job(flagging)["state"] == "cancelled"
+    desk.redo_last()
+    desk.settle()
+    assert untouched(desk)
+    assert [desk.shown()[message][0] for message in (one, there)] == [None, home]
+
+
 # -- any sequence ----------------------------------------------------------------------------
 
 ACTIONS = st.lists(
