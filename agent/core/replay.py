@@ -38,9 +38,8 @@ class Replay:
         self._clock = clock
         self._backend = backend
         self._account = account
-        self._later: dict[
-            Group, tuple[float, float]
-        ] = {}  # group -> not before, and the pause that made it so
+        # group -> not before, and the pause that made it so
+        self._later: dict[Group, tuple[float, float]] = {}
 
     @property
     def unmapped(self) -> set[int]:
@@ -68,6 +67,9 @@ class Replay:
                 groups.setdefault(_group(op), []).append(op)
             now = self._clock.monotonic()
             found = {g: some for g, some in groups.items() if self._later.get(g, (0.0, 0.0))[0] <= now}
+            if not found and not hurried and len(ops) < limit:
+                # What was taken back while it was put off is not to be woken for.
+                self._later = {g: later for g, later in self._later.items() if g in groups}
             if found or len(ops) < limit:
                 return found
             limit *= 10  # those at the front are put off; there are others behind them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -336,6 +337,24 @@ def test_a_refusal_that_may_pass_waits_and_stops_nothing_else(
     dovecot.doveadm("mailbox", "create", "-u", user, "Project")
     waits.wait(30)
     assert_equal(work, dovecot, user)
+
+
+def test_what_is_cancelled_while_it_is_put_off_wakes_nobody(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.core.replay._PAUSE_S", (0.1, 0.1))
+    dovecot.save(user, mail(1))
+    dovecot.doveadm("mailbox", "create", "-u", user, "Project")
+    agent = make_agent(user, imap=through(proxy), fetch=QUIET)
+    work = synced(agent)
+    replay = agent._inbound[work.id]._replay
+    dovecot.doveadm("mailbox", "delete", "-u", user, "Project")
+    proxy.replace("down", b"NO [TRYCREATE]", b"NO [INUSE]")
+    waits = work.inbox[0].move("Project")
+    eventually(lambda: replay.due_s < math.inf)
+    waits.cancel()
+    eventually(lambda: replay.due_s == math.inf)
+    assert places(work)["INBOX"] == ["number 1"]
 
 
 # -- answers that are lost -------------------------------------------------------------------
