@@ -114,12 +114,13 @@ class Replay:
             # Servers answer OK to a STORE of what they do not keep.
             raise Refused(f"{row.name}: the server keeps no change of {', '.join(flags.words(lost))} there")
         add, remove = messages.split_tags(op["add_tags"]), messages.split_tags(op["remove_tags"])
+        taken = self._carrier.take(ops, durable=False)
         if not server.keywords and (add or remove):
-            self._carrier.write(lambda tx: journal.keep_tags_here(tx, ops))
+            self._carrier.write(lambda tx: journal.keep_tags_here(tx, taken))
             add = remove = frozenset()
         plus = flags.to_wire(op["add_flags"], add)
         minus = flags.to_wire(op["remove_flags"], remove)
-        for uid_set, some in _by_uid(self._carrier.take(ops, durable=False)):
+        for uid_set, some in _by_uid(taken):
             if plus or minus:
                 self._backend.change_flags(uid_set, plus, minus)
             # Servers answer OK for what another client has removed or moved.
