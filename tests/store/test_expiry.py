@@ -9,7 +9,7 @@ import pytest
 
 from agent.mail import flags
 from agent.store import expiry, job_rows, journal, state
-from tests.store.store_case import NOW, Case, case, do, job_of, take, whole
+from tests.store.store_case import NOW, Case, case, do, job_of, listed, take, whole
 
 
 @pytest.fixture
@@ -32,3 +32,15 @@ def test_old_jobs_and_messages_long_gone_are_dropped_and_open_ones_stay(one: Cas
     assert job_of(one, waits)[0] == "queued"
     assert [row[0] for row in one.store.read("SELECT id FROM message")] == [second] != [first]
     assert one.store.read("SELECT count(*) FROM content")[0][0] == 1
+
+
+def test_a_job_of_many_messages_is_dropped_in_small_steps(one: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "_PRUNED", 2)
+    job = do(one, "change_flags", one.place(*(listed(n, n) for n in range(1, 6))), flags.SEEN, 0)
+    ops = take(one)
+    one.store.write(lambda tx: journal.done(tx, ops, NOW)).result()
+    left = []
+    while one.store.write(lambda tx: expiry.prune(tx, NOW + 31 * 86_400)).result():
+        left.append(one.store.read("SELECT count(*) FROM op")[0][0])
+    assert left == [3, 1, 0]
+    assert job_rows.get_job(one.store.reader, job) is None
