@@ -129,8 +129,9 @@ def _match(op: Op, message_id: str, news: Sequence[Incoming]) -> Incoming | None
     """Return the new message that the operation made; a server may add lines to what is appended."""
     same = [item for item in news if item.envelope.message_id == message_id]
     exact = [item for item in same if item.size == op["size"]]
-    # Servers keep the internal date: it tells messages without a Message-ID apart.
-    found = next((item for item in exact if item.received == op["received"]), next(iter(exact), None))
-    if found is None and message_id and op["kind"] == "append" and same:
-        return same[0]
-    return found
+    found = next((item for item in exact if item.received == op["received"]), None)
+    # A copy keeps the internal date (RFC 9051 section 6.4.7). What is moved is removed after it: nothing
+    # less will do, for senders choose the rest. Nor does less tell messages without a Message-ID apart.
+    if found is not None or not message_id or op["kind"] == "move":
+        return found
+    return next(iter(exact), next(iter(same), None) if op["kind"] == "append" else None)

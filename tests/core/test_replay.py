@@ -436,6 +436,20 @@ def test_a_move_that_was_cut_off_does_not_take_a_copy_made_before_for_its_own(
     assert_equal(work_of(agent), dovecot, user)
 
 
+def test_a_move_that_was_cut_off_does_not_take_another_nameless_message_for_its_own(
+    make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
+) -> None:
+    dovecot.save(user, mail(1, Message_ID=""))
+    work = synced(make_agent(user, imap=through(proxy), fetch=QUIET))
+    with connected(dovecot, user) as other:
+        other.append_all("Archive", [Letter(mail(2, Message_ID=""), (), 1_500_000_000)])
+    cut = proxy.cut("up", at=rb"UID MOVE", keep=False)
+    job = work.inbox.archive()
+    assert cut.done.wait(20)
+    job.wait(20)
+    assert served(dovecot, user) == {"Archive": ["number 1", "number 2"]}
+
+
 @pytest.mark.parametrize("how", ["cut within it", "answer lost"])
 @pytest.mark.parametrize("hidden", [(), ("UIDPLUS",)], ids=str)
 def test_an_append_happens_once_when_the_connection_is_cut(
