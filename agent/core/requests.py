@@ -18,13 +18,14 @@ from agent.core.sweep import Sweep
 from agent.core.uidset import chunks
 from agent.errors import CommandError, NotFound, Refused
 from agent.net.base import Backend, ShortBody
-from agent.store import contents, folders, job_rows, journal
+from agent.store import contents, folders, job_rows, journal, state
 from agent.store.contents import Incoming
 from agent.store.db import Row, Store
 
 _log = logging.getLogger("agent.requests")
 _MESSAGES = 50  # whole messages in one FETCH
 _PUBLISHED_S = 0.5
+_PAUSE_S = 10.0  # before what cannot be had just now is asked for again
 
 
 class Requests:
@@ -42,6 +43,7 @@ class Requests:
         self._sync_later = sync_later
         self._syncing: int | None = None  # the job of the sync that is running
         self._published = 0.0
+        self._not_before = 0.0  # when bytes for appends are asked for again
 
     def answer(self, request: Row) -> None:
         """Carry out one request and say in its row what became of it."""
@@ -150,13 +152,19 @@ class Requests:
 
     def fetch_for_appends(self) -> bool:
         """Bring here what is to be copied to another account; return whether there was anything."""
+        if self._clock.monotonic() < self._not_before:
+            return False
         wanted = journal.wants_bytes(self._store.reader, self._account.id)
         for row in wanted:
             try:
                 if row["s_uid"] is None:
-                    raise Refused("the message was removed on the server")
+                    raise Refused(state.REMOVED)
                 self.fetch(row["s_folder"], [row["s_uid"]])
             except (Refused, ShortBody) as error:
+                if isinstance(error, Refused) and not error.permanent:
+                    _log.info("what is to be copied waits %.0f s: %s", _PAUSE_S, error)
+                    self._not_before = self._clock.monotonic() + _PAUSE_S
+                    continue
                 why, original, now = str(error), row["id"], self._clock.now()
                 self._store.write(
                     lambda tx, why=why, original=original, now=now: journal.failed(  # type: ignore[misc]

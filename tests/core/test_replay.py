@@ -558,6 +558,27 @@ def test_operations_of_before_a_new_uidvalidity_hit_the_right_messages(
     assert_equal(work, dovecot, user)
 
 
+def test_a_move_to_another_account_of_before_a_new_uidvalidity_happens(
+    make_agent: Agents, dovecot: Dovecot, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.core.requests._PAUSE_S", 0.0)
+    other = f"{user}b"
+    dovecot.save(user, mail(1))
+    agent = make_agent(user, other, fetch=QUIET)
+    synced(agent, "work")
+    synced(agent, "home")
+    make_agent.stop(agent)
+    agent = make_agent(user, other, fetch=QUIET, serve=False)
+    work, home = work_of(agent), agent.context.accounts["home"]
+    job = work.inbox.move(home.inbox)
+    dovecot.doveadm("mailbox", "update", "-u", user, "--uid-validity", "777", "INBOX")
+    agent.serve()
+    job.wait(20)
+    assert served(dovecot, user) == {}
+    assert served(dovecot, other) == {"INBOX": ["number 1"]}
+    assert_equal(work, dovecot, user)
+
+
 def test_a_cancelled_verb_does_not_go_to_the_wire(
     make_agent: Agents, dovecot: Dovecot, user: str, proxy: Proxy
 ) -> None:
