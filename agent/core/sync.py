@@ -135,7 +135,7 @@ class FolderSync:
         """Find out what changed of what we know when the server does not tell by itself."""
         low, ours = row.backfill or 1, row.uidnext or 1
         # What we moved or copied there lies above our UIDNEXT.
-        high = max((ours - 1, *state.known(self._store.reader, row.id, low=ours)))
+        high = max((ours - 1, *state.uids(self._store.reader, row.id, low=ours)))
         if high < low:
             return
         if server.modseq is not None and row.modseq is not None and row.backfill == 1:
@@ -183,7 +183,7 @@ class FolderSync:
             return 0
         if uidnext == ours:
             return 0
-        known = state.known(self._store.reader, row.id, low=ours)
+        known = state.uids(self._store.reader, row.id, low=ours)
         few = uidnext - ours <= _ARRIVALS  # what is not there does not come: no need to ask before
         there = range(ours, uidnext) if few else self._backend.uids(f"UID {ours}:*")
         uids = [uid for uid in there if uid >= ours and uid not in known]
@@ -325,7 +325,7 @@ class FolderSync:
         """Return the UIDs of the folder below one that are not known yet, in order."""
         if below <= 1:
             return []
-        known = state.uids(self._store.reader, row.id, below)
+        known = state.uids(self._store.reader, row.id, below=below)
         uids = self._backend.uids(f"UID 1:{below - 1}")
         return sorted(uid for uid in uids if uid < below and uid not in known)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 
 from agent.store import contents, messages, rows
@@ -15,24 +14,6 @@ from agent.store.tags import with_tags
 
 OPEN = "('pending', 'sent', 'unmapped')"
 REMOVED = "the message was removed on the server"  # by another client, which may have moved it
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A message of a folder as the server was last seen to have it."""
-
-    id: int
-    uid: int
-    flags: int
-    tags: str
-
-
-def known(db: Transaction, folder: int, *, low: int = 1) -> dict[int, Known]:
-    """Return what is known of a folder from UID `low` on, by UID."""
-    rows = db.execute(
-        "SELECT id, s_uid, s_flags, s_tags FROM message WHERE s_folder = ? AND s_uid >= ?", (folder, low)
-    )
-    return {row[1]: Known(*row) for row in rows}
 
 
 def pieces(db: Transaction, folder: int, low: int, high: int, size: int) -> Iterator[tuple[int, int]]:
@@ -54,10 +35,10 @@ def seen(db: Transaction, folder: int, low: int, high: int) -> list[tuple[int, i
     return [(uid, flags, tags) for uid, flags, tags in rows]
 
 
-def uids(db: Transaction, folder: int, below: int) -> set[int]:
-    """Return the UIDs below one that a folder was last seen to have."""
-    sql = "SELECT s_uid FROM message WHERE s_folder = ? AND s_uid < ?"
-    return {row[0] for row in db.execute(sql, (folder, below))}
+def uids(db: Transaction, folder: int, *, low: int = 1, below: int = 1 << 32) -> set[int]:
+    """Return the UIDs from `low` on and below another that a folder was last seen to have."""
+    sql = "SELECT s_uid FROM message WHERE s_folder = ? AND s_uid >= ? AND s_uid < ?"
+    return {row[0] for row in db.execute(sql, (folder, low, below))}
 
 
 def count(db: Transaction, folder: int) -> int:

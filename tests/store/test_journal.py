@@ -183,12 +183,12 @@ class Server:
         one = self.one
         for folder, there in self.folders.items():
             awaited = state.unbound(one.store.reader, folder)
-            known = state.known(one.store.reader, folder)
+            known = state.uids(one.store.reader, folder)
             items = [self._item(uid, *there[uid]) for uid in there if uid not in known]
 
             def work(
                 tx: Transaction, folder: int = folder, there: dict[int, tuple[str, int]] = there,
-                items: list[Incoming] = items, awaited: list[int] = awaited, known: dict[int, state.Known] = known,
+                items: list[Incoming] = items, awaited: list[int] = awaited, known: set[int] = known,
             ) -> None:  # fmt: skip
                 state.vanish(tx, folder, [uid for uid in known if uid not in there], NOW)
                 state.set_flags(tx, folder, [(uid, there[uid][1], "") for uid in known if uid in there])

@@ -229,9 +229,9 @@ def test_flags_of_the_server_are_taken_over_and_changes_told(one: Case) -> None:
     states = [(1, flags.SEEN, ""), (2, 0, ""), (99, flags.SEEN, "")]
     assert one.store.write(lambda tx: state.set_flags(tx, one.inbox, states)).result() == [first]
     assert second
-    known = state.known(one.store.reader, one.inbox)
-    assert (known[1].flags, known[2].flags) == (flags.SEEN, 0)
-    assert list(state.known(one.store.reader, one.inbox, low=2)) == [2]
+    assert state.seen(one.store.reader, one.inbox, 1, 2) == [(1, flags.SEEN, ""), (2, 0, "")]
+    assert state.uids(one.store.reader, one.inbox, low=2) == {2}
+    assert state.uids(one.store.reader, one.inbox, below=2) == {1}
     assert state.count(one.store.reader, one.inbox) == 2
 
 
