@@ -200,12 +200,6 @@ def name_of(thread: int) -> str:
     return f"t{thread:x}"
 
 
-def number_of_message(db: sqlite3.Connection, message: int) -> int:
-    """Return the thread of a message, 0 when there is no such message."""
-    row = db.execute(f"{_OF_MESSAGE} WHERE m.id = ?", (message,)).fetchone()
-    return int(row[0]) if row else 0
-
-
 def named(value: str) -> tuple[str, int]:
     """Return SQL for the threads that m.id, a Message-ID or the name of a thread means, and its parameter."""
     if value.isascii() and value.isdigit() and len(value) < 19:

@@ -68,8 +68,13 @@ def names(groups: Sequence[object]) -> set[frozenset[int]]:
     return {frozenset(members) for members in found.values()}
 
 
+def thread_of(db: Transaction, message: int) -> int:
+    sql, wanted = threads.named(str(message))
+    return int(db.execute(sql, (wanted,)).fetchone()[0])
+
+
 def stored(db: Transaction, ids: Sequence[int]) -> set[frozenset[int]]:
-    return names([threads.number_of_message(db, message) for message in ids])
+    return names([thread_of(db, message) for message in ids])
 
 
 def clear(tx: Transaction) -> None:
@@ -108,7 +113,7 @@ def test_every_member_of_a_thread_names_it(store: Store, rows: list[Entry]) -> N
     ids = store.write(lambda tx: (clear(tx), insert(tx, rows))[1]).result()
     for members in stored(store.reader, ids):
         thread = {ids[n] for n in members}
-        one = threads.number_of_message(store.reader, min(thread))
+        one = thread_of(store.reader, min(thread))
         for value in (str(min(thread)), threads.name_of(one)):
             assert set(search.ids(store.reader, query.ThreadOf(value))) == thread
         for n in members:
@@ -123,19 +128,19 @@ def entry(name: str, *references: str, subject: str = "", date: int = 0) -> Entr
 def test_a_thread_keeps_its_name_when_answers_and_missing_messages_come(store: Store) -> None:
     rows = [entry("c", "a", "b", subject="Re: hi", date=9), entry("d", "c", subject="Re: hi", date=10)]
     first = store.write(lambda tx: insert(tx, rows[:1])).result()[0]
-    name = threads.number_of_message(store.reader, first)
+    name = thread_of(store.reader, first)
     late = [rows[1], entry("b", "a", subject="Re: hi", date=5), entry("a", subject="hi")]
     ids = store.write(lambda tx: insert(tx, late, 2)).result()
-    assert {threads.number_of_message(store.reader, message) for message in [first, *ids]} == {name}
+    assert {thread_of(store.reader, message) for message in [first, *ids]} == {name}
 
 
 def test_a_thread_without_subject_keeps_the_older_name_when_two_join(store: Store) -> None:
     one = store.write(lambda tx: insert(tx, [entry("a")])).result()[0]
     two = store.write(lambda tx: insert(tx, [entry("b")], 2)).result()[0]
-    older = threads.number_of_message(store.reader, one)
-    assert threads.number_of_message(store.reader, two) != older
+    older = thread_of(store.reader, one)
+    assert thread_of(store.reader, two) != older
     store.write(lambda tx: insert(tx, [entry("c", "b", "a", date=3)], 3)).result()
-    assert {threads.number_of_message(store.reader, message) for message in (one, two, 3)} == {older}
+    assert {thread_of(store.reader, message) for message in (one, two, 3)} == {older}
 
 
 def test_a_thread_spans_accounts(store: Store) -> None:
@@ -157,7 +162,7 @@ def test_a_body_with_the_whole_header_may_join_what_a_listing_left_apart(store: 
 def test_the_listing_of_threads_is_newest_first_and_counts_each_once(store: Store) -> None:
     rows = [entry("a", subject="one"), entry("b", subject="two", date=1), entry("c", "a", date=2)]
     ids = store.write(lambda tx: insert(tx, rows)).result()
-    one, two = (threads.number_of_message(store.reader, message) for message in ids[:2])
+    one, two = (thread_of(store.reader, message) for message in ids[:2])
     assert search.threads(store.reader, query.All()) == [one, two]
     assert search.threads(store.reader, query.All(), 1, 1) == [two]
     assert search.count_threads(store.reader, query.All()) == 2
