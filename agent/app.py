@@ -97,6 +97,7 @@ class Agent:
 
         Raises ConfigError or StoreError.
         """
+        threads.take_turns()
         self.paths.ensure()
         opening.allow_files(len(self.config.accounts))
         told = opening.open_store(self.context.store, self.paths.lock_file, self.clock)

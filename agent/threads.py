@@ -6,6 +6,7 @@ thread says what it owns: main, ui, events, store, in:<account>, out:<account>.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,11 @@ PATIENCE_S = 5.0  # at the end, with a command under way
 
 # Threads that serve others: were one of them to wait, the work waited for could stand still.
 _SERVING = ("ui", "store", "in:", "out:")
+
+
+def take_turns() -> None:
+    """Let threads that compute give way after a millisecond, not five: keys and commits wait for them."""
+    sys.setswitchinterval(0.001)
 
 
 def spawn(name: str, run: Callable[[], None]) -> threading.Thread:

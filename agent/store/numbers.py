@@ -6,6 +6,7 @@ one. Answers never depend on this order, only how quick they are. Runs on the st
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from agent.store import rows
@@ -17,8 +18,8 @@ _LAST_HOUR = (1 << 62 - _BITS) - 1
 
 
 _LAST = """
-SELECT value, max(coalesce((SELECT max(id) FROM content WHERE id < value), 0),
-  coalesce((SELECT max(id) FROM text_docsize WHERE id < value), 0)) FROM json_each(?)
+SELECT json_group_array(max(coalesce((SELECT max(id) FROM content WHERE id < value), 0),
+  coalesce((SELECT max(id) FROM text_docsize WHERE id < value), 0))) FROM json_each(?)
 """
 
 
@@ -50,9 +51,9 @@ class Numbers:
 
     def _look(self, hours: Iterable[int]) -> None:
         """Learn the number after the last one of each hour; the text index may still know what is gone."""
+        hours = [*hours]
         ends = rows.listed(hour + 1 << _BITS for hour in hours)
-        for end, last in self._tx.execute(_LAST, (ends,)).fetchall():
-            hour = (end >> _BITS) - 1
+        for hour, last in zip(hours, json.loads(self._tx.execute(_LAST, (ends,)).fetchone()[0]), strict=True):
             self._next[hour] = max(hour << _BITS, last + 1)
 
 

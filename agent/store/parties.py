@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from agent.store import rows
 from agent.store.db import Transaction
 
-_KNOWN = "SELECT text, id FROM party WHERE text IN (SELECT value FROM json_each(?))"
+_KNOWN = "SELECT json_group_object(text, id) FROM party WHERE text IN (SELECT value FROM json_each(?))"
 _COLUMNS = ("id", "text", "folded")
 
 
 def numbers(tx: Transaction, texts: Iterable[str]) -> dict[str, int | None]:
     """Return the number of each text, adding those that are new; no text has none."""
     wanted = sorted({*texts} - {""})
-    found: dict[str, int | None] = dict(tx.execute(_KNOWN, (rows.listed(wanted),)).fetchall())
+    found: dict[str, int | None] = json.loads(tx.execute(_KNOWN, (rows.listed(wanted),)).fetchone()[0])
     new = [text for text in wanted if text not in found]
     if new:
         free = (tx.execute("SELECT max(id) FROM party").fetchone()[0] or 0) + 1

@@ -1,7 +1,7 @@
 """Put many rows into a table at once, off the interpreter's lock: other threads run meanwhile.
 
-Each step of a statement gives the lock away and has to get it back, up to 5 ms later when another
-thread computes. So a statement takes a hundred rows in one step.
+Each step of a statement gives the lock away and has to win it back from a thread that computes. So
+one step takes up to a thousand rows, and what is looked up for many comes in one row, as JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 
-_TOGETHER = 100
+_TOGETHER = (1000, 100, 10, 1)  # rows in one step
+_PARAMETERS = 32_000  # SQLite takes 32,766
 
 
 def insert(
@@ -24,15 +25,17 @@ def insert(
     replace: bool = False,
 ) -> None:
     """Insert rows in their order; with `replace` those whose first column is there already are updated."""
-    whole = len(rows) - len(rows) % _TOGETHER
-    for start in range(0, whole, _TOGETHER):
-        some = rows[start : start + _TOGETHER]
-        tx.execute(_statement(table, columns, _TOGETHER, replace), [*chain.from_iterable(some)])
-    if whole < len(rows):
-        tx.executemany(_statement(table, columns, 1, replace), rows[whole:])
+    start = 0
+    for count in _TOGETHER:
+        if count * len(columns) > _PARAMETERS:
+            continue
+        statement = _statement(table, columns, count, replace)
+        while len(rows) - start >= count:
+            tx.execute(statement, [*chain.from_iterable(rows[start : start + count])])
+            start += count
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _statement(table: str, columns: tuple[str, ...], count: int, replace: bool) -> str:
     row = f"({', '.join('?' * len(columns))})"
     sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)}"
