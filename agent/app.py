@@ -38,6 +38,7 @@ from agent.store.db import Store
 if TYPE_CHECKING:
     from agent.core.inbound import Inbound
     from agent.core.outbound import Outbound
+    from agent.core.parsing import Parser
     from agent.net import connect
 
 _log = logging.getLogger("agent.app")
@@ -69,6 +70,7 @@ class Agent:
         self._automation = automation
         self._beginning = threading.Lock()  # never released: wires are started once
         self._shared: connect.Shared | None = None  # made with the first wire
+        self._parser: Parser | None = None
         self._inbound: dict[int, Inbound] = {}
         self._outbound: dict[int, Outbound] = {}
         self._asleep: set[int] = set()  # accounts whose wires are made when there is work for them
@@ -134,6 +136,8 @@ class Agent:
         until = time.monotonic() + threads.PATIENCE_S  # for all of them together
         for wire in wires:
             wire.stop(until)
+        if self._parser is not None:
+            self._parser.close()
         self._link.release()
         self.context.store.stop()
 
@@ -203,10 +207,12 @@ class Agent:
         # Loaded when there is something to do: a script that only reads starts sooner without them.
         from agent.core.inbound import Inbound
         from agent.core.outbound import Outbound
+        from agent.core.parsing import Parser
         from agent.net import connect
 
         context = self.context
         self._shared = shared = self._shared or connect.Shared()
+        self._parser = parser = self._parser or Parser()
         backend = connect.backend(account.config, account.name, self.ask, shared)
         if backend is not None:
             inbound = Inbound(
@@ -215,6 +221,7 @@ class Agent:
                 account,
                 backend,
                 context.bus.wake,
+                parser,
                 lazy=self._lazy,
                 fills=self._fill,
             )

@@ -6,6 +6,7 @@ person asks for goes first. Each batch is committed by itself: a kill loses at m
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,20 +17,20 @@ from agent.clock import Clock
 from agent.core import bodies
 from agent.core.account import Account
 from agent.core.pace import Pace
+from agent.core.parsing import Parser
 from agent.core.progress import Progress
 from agent.core.uidset import compress
 from agent.errors import Refused
-from agent.mail.header import Envelope
-from agent.net.base import Backend, ShortBody
+from agent.net.base import Backend, Fetched, ShortBody
 from agent.store import contents, folders, schema
 from agent.store.bulk import Bulk
-from agent.store.contents import Body
 from agent.store.db import Store
 
 _log = logging.getLogger("agent.background")
 
 _MESSAGES = 500
 _ROWS, _ROWS_OCTETS = 100, 1 << 20  # one transaction
+_MUCH = 4 << 20  # octets that are worth a process to parse them
 _INDEXED = 250
 _PIECEWISE = 2  # a message so many times larger than a FETCH should be comes in pieces
 
@@ -55,7 +56,10 @@ class _Piecewise:
 class Background:
     """The work that waits until nobody wants the wire."""
 
-    def __init__(self, store: Store, clock: Clock, backend: Backend, account: Account) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, backend: Backend, account: Account, parser: Parser
+    ) -> None:
+        self._parser = parser
         self._store = store
         self._clock = clock
         self._backend = backend
@@ -90,6 +94,7 @@ class Background:
                 self._fetch(wanted)
                 return True
             self._bulk.drain()
+            self._parser.rest()
             self._bodies_done, self._total = True, None
         if not self._index_done:
             work = self._store.write(lambda tx: contents.index_some(tx, _INDEXED), bulk=True)
@@ -149,12 +154,16 @@ class Background:
             self._piecewise = _Piecewise(wanted[0])
             self._fetch_piece(self._piecewise)
             return
-        try:
-            if self._open(wanted[0].folder):
-                for batch in self._batches({each.uid: each for each in wanted}):
-                    self._bulk.put(lambda tx, batch=batch: contents.add_bodies(tx, batch))  # type: ignore[misc]
-        except (Refused, ShortBody) as error:
-            self._pass_over(error)
+        by_uid = {each.uid: each for each in wanted}
+        much = (self._total or 0) - self._done > _MUCH
+        with contextlib.closing(self._parser.parsed(self._batches(by_uid), beside=much)) as parsed:
+            for items in parsed:
+                batch = [
+                    (by_uid[item.uid].id, item.envelope, item.body)
+                    for item in items
+                    if item.uid is not None and item.body is not None
+                ]
+                self._bulk.put(lambda tx, batch=batch: contents.add_bodies(tx, batch))  # type: ignore[misc]
 
     def _open(self, folder: int) -> bool:
         """Have a folder selected; tell whether its UIDs mean what the store thinks they mean."""
@@ -192,25 +201,27 @@ class Background:
             batch = [(wanted.id, item.envelope, item.body)]
             self._bulk.put(lambda tx: contents.add_bodies(tx, batch))
 
-    def _batches(self, wanted: dict[int, _Wanted]) -> Iterator[list[tuple[int, Envelope, Body]]]:
-        batch: list[tuple[int, Envelope, Body]] = []
+    def _batches(self, wanted: dict[int, _Wanted]) -> Iterator[list[Fetched]]:
+        """Bring messages of one folder here; what the server will not give waits for the next start."""
+        batch: list[Fetched] = []
         octets = came = 0
         begun: float | None = None
-        for fetched in self._backend.messages(compress(wanted)):
-            if begun is None:
-                begun = self._clock.monotonic()
-            else:
-                came += fetched.size
-            item = bodies.received(fetched)
-            if fetched.uid not in wanted or item.body is None:
-                continue
-            if not fetched.raw and wanted[fetched.uid].size:
-                continue  # so Dovecot answers for what is gone and was not told to be
-            batch.append((wanted[fetched.uid].id, item.envelope, item.body))
-            octets += fetched.size
-            if len(batch) >= _ROWS or octets >= _ROWS_OCTETS:
-                yield batch
-                batch, octets = [], 0
+        folder = next(iter(wanted.values())).folder
+        try:
+            for fetched in self._backend.messages(compress(wanted)) if self._open(folder) else ():
+                if begun is None:
+                    begun = self._clock.monotonic()
+                else:
+                    came += fetched.size
+                if fetched.uid not in wanted or (not fetched.raw and wanted[fetched.uid].size):
+                    continue  # with no octets Dovecot answers for what is gone and was not told to be
+                batch.append(fetched)
+                octets += fetched.size
+                if len(batch) >= _ROWS or octets >= _ROWS_OCTETS:
+                    yield batch
+                    batch, octets = [], 0
+        except (Refused, ShortBody) as error:
+            self._pass_over(error)
         if batch:
             yield batch
         if begun is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from agent.mail.header import read_header
+import msgspec
+
+from agent.mail.header import Envelope, read_header
 from agent.store.contents import Body, Incoming
 from agent.store.messages import join_tags
 
@@ -30,26 +32,28 @@ def listed(fetched: Fetched) -> Incoming:
 
 def received(fetched: Fetched) -> Incoming:
     """Return a message with its bytes, or with the beginning of them when it is large."""
-    raw = fetched.raw or b""
-    return of_bytes(
-        raw,
-        uid=fetched.uid,
-        flags=fetched.bits,
-        tags=join_tags(fetched.tags),
-        received=fetched.received,
-        size=fetched.size,
-        whole=len(raw) >= fetched.size,
-    )
+    return received_as(fetched, *read(fetched.raw or b"", fetched.size))
 
 
-def of_bytes(
-    raw: bytes, *, uid: int | None, flags: int, tags: str, received: int, size: int, whole: bool = True
-) -> Incoming:
-    """Parse bytes into what the store keeps; never raises: what is wrong becomes a defect."""
+def received_as(fetched: Fetched, envelope: Envelope, body: Body) -> Incoming:
+    """Return a message that has been read already; the body may have come without the bytes."""
+    if not body.raw and fetched.raw:
+        body = msgspec.structs.replace(body, raw=fetched.raw)
+    tags = join_tags(fetched.tags)
+    return Incoming(fetched.uid, fetched.bits, tags, fetched.received, fetched.size, envelope, body)
+
+
+def of_bytes(raw: bytes, *, uid: int | None, flags: int, tags: str, received: int, size: int) -> Incoming:
+    """Return a message of ours or from a file; never raises: what is wrong becomes a defect."""
+    return Incoming(uid, flags, tags, received, size, *read(raw, len(raw)))
+
+
+def read(raw: bytes, size: int) -> tuple[Envelope, Body]:
+    """Parse bytes, of which there should be `size`, into what the store keeps; never raises."""
     from agent.mail.parse import parse  # with all of MIME and HTML: not for who only lists
 
     parsed = parse(raw)
-    digest = hashlib.sha256(raw)
+    digest, whole = hashlib.sha256(raw), len(raw) >= size
     if not whole:
         digest.update(b"%d" % size)
     body = Body(
@@ -62,4 +66,4 @@ def of_bytes(
         defects=tuple(parsed.defects),
         whole=whole,
     )
-    return Incoming(uid, flags, tags, received, size, parsed.envelope, body)
+    return parsed.envelope, body

@@ -15,6 +15,7 @@ from agent.clock import Clock
 from agent.core.account import Account
 from agent.core.background import Background
 from agent.core.bell import Bell
+from agent.core.parsing import Parser
 from agent.core.patience import BACKOFF_S, Patience
 from agent.core.replay import Replay
 from agent.core.requests import Requests
@@ -42,9 +43,10 @@ class Inbound:
 
     def __init__(
         self, store: Store, clock: Clock, account: Account, connect: Callable[[], Backend],
-        arrived: Callable[[], None], *, lazy: bool = False, fills: bool = False,
+        arrived: Callable[[], None], parser: Parser, *, lazy: bool = False, fills: bool = False,
     ) -> None:  # fmt: skip
         self._store = store
+        self._parser = parser
         self._clock = clock
         self._account = account
         self._connect = connect
@@ -199,7 +201,7 @@ class Inbound:
         self._replay = Replay(store, clock, backend, account.id, self._sync)
         self._sweep = Sweep(store, clock, backend, account, self._sync, self._arrived, self._listed)
         self._requests = Requests(store, clock, backend, account, self._sweep, self._stale.add)
-        self._background = Background(store, clock, backend, account)
+        self._background = Background(store, clock, backend, account, self._parser)
 
     def _listed(self) -> None:
         self._background.restart()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 
 import msgspec
@@ -21,8 +20,7 @@ from agent.store.db import Transaction
 from agent.store.numbers import Numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True, gc=False):
     """What the bytes of a message say beyond its envelope; `whole` tells whether they are all here."""
 
     hash: str
