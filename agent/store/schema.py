@@ -226,7 +226,10 @@ ALTER TABLE outbox DROP COLUMN data;
 ALTER TABLE outbox DROP COLUMN copy;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, threads.TABLES, _UNDO, _OUTGOING)
+# Half as many mergers of segments as FTS5 makes by itself: words come in many small transactions.
+_MERGE = "INSERT INTO text (text, rank) VALUES ('automerge', 8);"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, threads.TABLES, _UNDO, _OUTGOING, _MERGE)
 # What fills new tables from old rows: migration number -> function, in the same transaction.
 _FILLS: dict[int, Callable[[sqlite3.Connection], None]] = {2: threads.rebuild}
 
