@@ -167,7 +167,8 @@ class Store:
             "foreign_keys = OFF",
             "temp_store = MEMORY",
             "cache_size = -8000",
-            "wal_autocheckpoint = 4000",  # pages, 16 MB: in bulk work many are written again and again
+            "wal_autocheckpoint = 16000",  # pages, 64 MB: in bulk work many are written again and again
+            "journal_size_limit = 16777216",
         ):
             connection.execute(f"PRAGMA {pragma}")
         functions.register(connection)
