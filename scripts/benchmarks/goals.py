@@ -58,7 +58,7 @@ def ratio(name: str, other: str) -> Callable[[Found], float | None]:
     )
 
 
-HEADERS, MIRROR = "agent sync, headers", "agent sync, all bodies"
+HEADERS, MIRROR = "agent, all in the list", "agent sync, all bodies"
 GOALS = (
     Goal("headers", "<= 3 s", 3.0, seconds(HEADERS)),
     Goal("headers", "ahead of neomutt", 1.0, ratio(HEADERS, "neomutt, no cache"), "x"),
