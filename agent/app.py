@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("agent.app")
 
+_PRUNE_S = 86_400.0
+
 
 class Agent:
     """One mail agent on one data folder."""
@@ -69,6 +71,7 @@ class Agent:
         self._may_own = may_own
         self._automation = automation
         self._beginning = threading.Lock()  # never released: wires are started once
+        self._next_prune = 0.0
         self._shared: connect.Shared | None = None  # made with the first wire
         self._parser: Parser | None = None
         self._inbound: dict[int, Inbound] = {}
@@ -108,7 +111,7 @@ class Agent:
         self._add_accounts()
         self._link = Link(
             self.context.store, self.paths.lock_file, self.paths.socket, may_own=self._may_own,
-            became_owner=self._became_owner, dispatch=self._dispatch, tick=self.context.bus.watch,
+            became_owner=self._became_owner, dispatch=self._dispatch, tick=self._tick,
         )  # fmt: skip
         self._link.start()
         self._started = True
@@ -173,9 +176,14 @@ class Agent:
         if self._asleep:
             self.context.store.changed()  # what was asked for just now is looked at again
 
+    def _tick(self) -> None:
+        self.context.bus.watch()
+        if self._beginning.locked() and self.clock.monotonic() >= self._next_prune:
+            self._prune()
+
     def _prune(self) -> None:
         """Drop what is too old to be undone, step by step, behind whatever else is to be written."""
-        now = self.clock.now()
+        now, self._next_prune = self.clock.now(), self.clock.monotonic() + _PRUNE_S
 
         def again(done: Future[bool]) -> None:
             if self._serving and done.exception() is None and done.result():

@@ -282,7 +282,8 @@ class Inbound:
         """Sleep until the server, the timer or somebody here has something."""
         if self._look_at_opened():
             return
-        left = min(_REST_S, self._replay.due_s, max(0.0, self._next_sync - self._clock.monotonic()))
+        until_sync = max(0.0, self._next_sync - self._clock.monotonic())
+        left = min(_REST_S, self._replay.due_s, self._requests.due_s, until_sync)
         inbox = self._watched()
         try:
             if inbox is not None and self._wire.selected != inbox.name:

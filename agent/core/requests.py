@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,6 +45,12 @@ class Requests:
         self._syncing: int | None = None  # the job of the sync that is running
         self._published = 0.0
         self._not_before = 0.0  # when bytes for appends are asked for again
+
+    @property
+    def due_s(self) -> float:
+        """Seconds until something that waits is asked for again; endless when nothing waits."""
+        left = self._not_before - self._clock.monotonic()
+        return left if left > 0 else math.inf
 
     def answer(self, request: Row) -> None:
         """Carry out one request and say in its row what became of it."""

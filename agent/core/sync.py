@@ -192,6 +192,7 @@ class FolderSync:
             arrived += self._bring(row, some)
             self._account.progress = Progress(f"fetching into {row.name}", arrived, len(uids))
             self._between_commands(row)
+        self._account.progress = None
         self._write(lambda tx: folders.progress(tx, row.id, uidnext=max(uidnext, max(uids, default=0) + 1)))
         return arrived
 
