@@ -7,7 +7,7 @@ import threading
 from agent.store import outbox
 from agent.store.outbox import Sending
 from tests.harness import agents as harness
-from tests.harness.agents import Agents, synced, work_of
+from tests.harness.agents import Agents, TestClock, mail, synced, work_of
 from tests.harness.conditions import eventually
 from tests.harness.dovecot import Dovecot
 from tests.harness.sink import Sink
@@ -66,3 +66,15 @@ def test_mail_that_was_on_the_wire_at_a_crash_is_told_by_a_lazy_agent(
     agent = make_agent(user, lazy=True)
     eventually(lambda: agent.context.read(outbox.get, number)["state"] == "uncertain")
     assert not sink.messages
+
+
+def test_what_is_too_old_is_dropped_also_while_the_agent_runs_on(
+    make_agent: Agents, dovecot: Dovecot, user: str
+) -> None:
+    dovecot.save(user, mail(1))
+    clock = TestClock()
+    agent = make_agent(user, clock=clock)
+    job = synced(agent).inbox[0].flag()
+    job.wait(10)
+    clock.advance(32 * 86_400)
+    eventually(lambda: not agent.context.store.read("SELECT 1 FROM job WHERE id = ?", (job.id,)))
