@@ -252,9 +252,10 @@ class Outbound:
             if copy is not None and sent is not None:
                 filing.file(tx, self._account, sent, item, copy, now)
             if item["answers"] is not None:
-                bit = flags.FORWARDED if item["forwards"] else flags.ANSWERED
+                forward = item["forwards"]
+                bit, word = (flags.FORWARDED, "forwarded") if forward else (flags.ANSWERED, "answered")
                 job = job_rows.add_job(
-                    tx, "verb", "marked 1 message answered", now, origin="rule", cause="sent"
+                    tx, "verb", f"marked 1 message {word}", now, origin="rule", cause="sent"
                 )
                 changes.change_flags(tx, job, [item["answers"]], bit, 0)
                 job_rows.finish(tx, job, now)
