@@ -152,10 +152,6 @@ class Account:
             f"or create_folder({role.capitalize()!r})"
         )
 
-    def has_role(self, role: str) -> bool:
-        """Tell whether a folder has the role."""
-        return any(self.role_of(row) == role for row in self._rows())
-
     def role_of(self, row: FolderRow | FolderInfo) -> str:
         """Return the role of a folder: config.yaml's word before the server's."""
         for role, name in self._config.folders.items():
