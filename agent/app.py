@@ -185,24 +185,19 @@ class Agent:
         """Drop what is too old to be undone, step by step, behind whatever else is to be written."""
         now, self._next_prune = self.clock.now(), self.clock.monotonic() + _PRUNE_S
 
+        def step() -> None:
+            self.context.store.write(lambda tx: expiry.prune(tx, now), bulk=True).add_done_callback(again)
+
         def again(done: Future[bool]) -> None:
             if self._serving and done.exception() is None and done.result():
-                self.context.store.write(lambda tx: expiry.prune(tx, now), bulk=True).add_done_callback(again)
+                step()
 
-        self.context.store.write(lambda tx: expiry.prune(tx, now), bulk=True).add_done_callback(again)
+        step()
 
     def _at_rest(self, account: Account) -> bool:
         """Tell whether nothing waits for the wires of an account, and nothing was cut off on them."""
         reader = self.context.store.reader
-        waits = (
-            job_rows.next_request(reader, account.id)
-            or journal.runnable(reader, account.id, 1)
-            or journal.in_doubt(reader, account.id)
-            or journal.wants_bytes(reader, account.id, 1)
-            or journal.unmapped_folders(reader, account.id)
-            or outbox.is_open(reader, account.id)
-        )
-        return not waits
+        return not (journal.has_work(reader, account.id) or outbox.is_open(reader, account.id))
 
     def _start_account(self, account: Account) -> None:
         try:

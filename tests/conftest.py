@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from agent import builtin
+from agent.app import Agent
+from agent.config.load import load_text
+from agent.config.paths import Paths
 from tests.harness import corpora as corpora_beside
 from tests.harness import dovecot as dovecot_server
 from tests.harness.certificates import Authority
@@ -97,3 +101,12 @@ def corpora() -> Path:
     if reason := corpora_beside.why_missing():
         pytest.skip(reason)
     return corpora_beside.CORPORA
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Agent:
+    """An agent with the built-in commands that was never started."""
+    config = "accounts: {work: {address: ann@example.org, local: true}}"
+    agent = Agent(load_text(config, "config.yaml"), Paths.under(tmp_path))
+    builtin.install(agent.context)
+    return agent

@@ -151,18 +151,8 @@ class Inbound:
             self._bell.wait(min(left, _REST_S))
 
     def _wait_for_work(self) -> None:
-        while not self._stopping and not self._has_work():
+        while not self._stopping and not journal.has_work(self._store.reader, self._account.id):
             self._bell.wait(_REST_S)
-
-    def _has_work(self) -> bool:
-        reader, account = self._store.reader, self._account.id
-        return bool(
-            job_rows.next_request(reader, account)
-            or journal.runnable(reader, account, 1)
-            or journal.wants_bytes(reader, account, 1)
-            or journal.in_doubt(reader, account)
-            or journal.unmapped_folders(reader, account)
-        )
 
     def _say(self, status: str) -> None:
         self._account.status = status

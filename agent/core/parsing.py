@@ -157,15 +157,17 @@ def _write(pipe: IO[bytes], frame: bytes) -> None:
 
 
 def _frame(pipe: int, patience_s: float | None) -> bytes:
-    """Read one frame; raises EOFError at the end, TimeoutError when nothing comes for too long."""
+    """Read one frame; raises ConnectionError at the end, TimeoutError when nothing comes for too long."""
     [length] = _LENGTH.unpack(_exactly(pipe, _LENGTH.size, patience_s))
     return _exactly(pipe, length, patience_s)
 
 
 def _exactly(pipe: int, size: int, patience_s: float | None) -> bytes:
     pieces, missing = [], size
+    came = select.poll()  # select takes no descriptor from 1024 on, and every account has some
+    came.register(pipe, select.POLLIN)
     while missing:
-        if patience_s is not None and not select.select([pipe], [], [], patience_s)[0]:
+        if patience_s is not None and not came.poll(patience_s * 1000):
             raise TimeoutError(f"no answer within {patience_s:.0f} s")
         piece = os.read(pipe, min(missing, 1 << 20))
         if not piece:

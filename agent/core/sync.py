@@ -166,7 +166,7 @@ class FolderSync:
             states = [(flag.uid, flag.bits, join_tags(flag.tags)) for flag in some]
             self._write(lambda tx, states=states: state.set_flags(tx, folder, states))  # type: ignore[misc]
         now = self._clock.now()
-        for gone in _split(vanished, 500):
+        for gone in _batches(vanished, 500):
             self._write(lambda tx, gone=gone: state.vanish(tx, folder, gone, now))  # type: ignore[misc]
 
     # -- arrivals ----------------------------------------------------------------------------
@@ -354,7 +354,7 @@ class FolderSync:
             items = [item for item in items if item.received < since]
         items.sort(key=lambda item: -(item.uid or 0))
         now = self._clock.now()
-        for part in _split(items, _ROWS):
+        for part in _batches(items, _ROWS):
             low = min(item.uid or 1 for item in part)
 
             def work(
@@ -391,7 +391,3 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     source = iter(items)
     while some := list(islice(source, size)):
         yield some
-
-
-def _split(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

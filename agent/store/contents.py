@@ -109,9 +109,7 @@ def _insert(tx: Transaction, fresh: Sequence[tuple[int, Incoming]]) -> None:
         ],
     )
     if whole:
-        tx.executemany(
-            "INSERT INTO raw (content, bytes) VALUES (?, ?)", [(n, body.raw) for n, _, body in whole]
-        )
+        rows.insert(tx, "raw", ("content", "bytes"), [(n, body.raw) for n, _, body in whole])
         _index(tx, [_text(n, item.envelope, body) for n, item, body in whole])
 
 

@@ -15,6 +15,17 @@ from agent.store.chosen import choose
 from agent.store.db import Transaction
 
 
+def has_work(db: Transaction, account: int) -> bool:
+    """Tell whether anything waits for the wire of an account's store of mail, or was cut off on it."""
+    return bool(
+        job_rows.next_request(db, account)
+        or runnable(db, account, 1)
+        or wants_bytes(db, account, 1)
+        or in_doubt(db, account)
+        or unmapped_folders(db, account)
+    )
+
+
 def accounts_with_work(db: Transaction) -> set[int]:
     """Return the accounts whose wires have something to do: requests, operations, bytes for an append."""
     rows = db.execute(

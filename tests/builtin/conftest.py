@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from agent import builtin
 from agent.app import Agent
-from agent.config.load import load_text
-from agent.config.paths import Paths
 from tests.harness.demo import demo_agent
 
 
@@ -17,12 +13,3 @@ def agent() -> Iterator[Agent]:
     """An agent on the demo account."""
     with demo_agent() as agent:
         yield agent
-
-
-@pytest.fixture
-def idle(tmp_path: Path) -> Agent:
-    """An agent with the built-in commands that was never started."""
-    config = "accounts: {work: {address: ann@example.org, local: true}}"
-    agent = Agent(load_text(config, "config.yaml"), Paths.under(tmp_path))
-    builtin.install(agent.context)
-    return agent
